@@ -1,0 +1,3 @@
+"""Holdfast: durable execution for AI agents and services."""
+
+__version__ = "0.1.0"
