@@ -1,0 +1,103 @@
+"""Child processes that can be killed and started again, and that never outlive the demo.
+
+Every child leads a process group of its own, so that a kill reaches whatever it started, and ctrl-C in the
+terminal reaches only the demo, which then ends its children itself. Their output goes to files in the working
+folder.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+LOG_TAIL_LINES = 15
+STOP_TIMEOUT_S = 10
+
+
+def free_port() -> int:
+    """A port on loopback that nobody listened on a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Child:
+    """One program of the demo. `pids` has one entry per start, the newest last."""
+
+    name: str
+    command: Sequence[str]
+    folder: Path
+    environment: Mapping[str, str]
+    log: Path
+    pids: list[int] = field(default_factory=list)
+    _process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> int:
+        """Start it, or start it again with the same command. Returns the pid."""
+        with self.log.open("ab") as output:
+            self._process = subprocess.Popen(
+                self.command,
+                cwd=self.folder,
+                env={**os.environ, **self.environment},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.pids.append(self._process.pid)
+        return self._process.pid
+
+    def alive(self) -> bool:
+        """Whether the newest start is still running."""
+        return self._process is not None and self._process.poll() is None
+
+    def kill(self) -> None:
+        """kill -9, the whole group; returns when it is gone. Nothing happens if it is gone already."""
+        if self._process is None:
+            return
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait(STOP_TIMEOUT_S)
+
+    def tail(self) -> str:
+        """The last lines it wrote."""
+        if not self.log.exists():
+            return ""
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
+        return "\n".join(lines[-LOG_TAIL_LINES:])
+
+
+class Children:
+    """The programs of one run; leaving the `with` block ends all of them, however it is left."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._children: list[Child] = []
+
+    def __enter__(self) -> Children:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # SIGKILL rather than a polite stop: it is quick, it is sure, and surviving it is what this is about.
+        for child in self._children:
+            child.kill()
+
+    def add(self, name: str, command: Sequence[str], folder: Path, **environment: str) -> Child:
+        """A program that will run in `folder` with these additions to the environment; not started yet."""
+        child = Child(name, command, folder, environment, self.folder / f"{name}.log")
+        self._children.append(child)
+        return child
+
+    def tails(self) -> str:
+        """The last lines of every program, for a report about what went wrong."""
+        return "\n".join(f"--- {child.name} ---\n{child.tail()}" for child in self._children)

@@ -1,0 +1,186 @@
+"""The agent: a workflow on the official Python SDK, with nothing in it that knows about crashes.
+
+    POST /ClaimAgent/{claim}/run       {"policy", "amount", "text"}   decide a claim; once per claim id
+    POST /ClaimAgent/{claim}/approve   {"approved", "by"}             a human's answer
+
+The model decides which tools to call. Everything that touches the world (a model call, a tool) is a
+durable step: its result is journaled by the server, and when the handler runs again, after a crash or
+after waiting, it gets the journaled result and the body does not run. So the handler below reads like a
+plain loop, and is one.
+
+Two rules are kept in code, not left to the model: more than APPROVAL_ABOVE EUR needs a human, and nobody
+is paid more than was claimed. A step that is killed half way runs again, because nobody can know how far
+it came; that is why `pay_out` gives the bank an idempotency key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Awaitable
+from datetime import timedelta
+from typing import cast
+
+import httpx
+import restate
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
+from pydantic import BaseModel
+
+from examples.claim_agent.model import Message, ToolRequest, as_message, ask_model, opening
+from examples.claim_agent.steps import Steps
+
+APPROVAL_ABOVE = 1000
+TURNS_MAX = 8
+POLICIES = {"home-77": "water damage", "car-12": "collision"}
+
+
+class Claim(BaseModel):
+    """What the customer sends. `amount` is in EUR."""
+
+    policy: str
+    amount: int
+    text: str
+
+
+class Approval(BaseModel):
+    """What the human sends."""
+
+    approved: bool
+    by: str
+
+
+class Decision(BaseModel):
+    """The outcome. `paid` is in EUR."""
+
+    claim: str
+    decision: str
+    paid: int
+    approved_by: str | None
+
+
+agent = restate.Workflow(
+    "ClaimAgent",
+    inactivity_timeout=timedelta(seconds=1),  # a handler that has waited this long leaves memory
+    invocation_retry_policy=restate.InvocationRetryPolicy(
+        initial_interval=timedelta(milliseconds=100), max_interval=timedelta(seconds=1)
+    ),
+)
+
+
+@agent.main()
+async def run(ctx: restate.WorkflowContext, claim: Claim) -> Decision:
+    """Decide one claim: ask the model, run the tools it asks for, until it answers without asking for any."""
+    steps = Steps(ctx)
+    desk = Desk(ctx, steps, claim)
+    conversation = opening(f"Policy {claim.policy}, {claim.amount} EUR: {claim.text}")
+    for turn in range(1, TURNS_MAX + 1):
+        answer = await steps.start(f"model turn {turn}", ask_model, conversation)
+        if not answer.tools:
+            return desk.decide(answer.text)
+        conversation.append(as_message(answer))
+        conversation.extend(await desk.run_tools(answer.tools))
+    raise restate.TerminalError(f"the model did not come to a decision in {TURNS_MAX} turns")
+
+
+@agent.handler()
+async def approve(ctx: restate.WorkflowSharedContext, approval: Approval) -> str:
+    """A human's answer, which wakes the workflow. Only the first one counts."""
+    await ctx.promise("approval", type_hint=Approval).resolve(approval)
+    return "thank you"
+
+
+class Desk:
+    """Runs the tools for one claim, and remembers what came of it."""
+
+    def __init__(self, ctx: restate.WorkflowContext, steps: Steps, claim: Claim) -> None:
+        self._ctx = ctx
+        self._steps = steps
+        self._claim = claim
+        self.paid = 0
+        self.approved_by: str | None = None
+
+    def decide(self, decision: str) -> Decision:
+        """The outcome, in the words of the model and the facts of this desk."""
+        return Decision(
+            claim=self._ctx.key(), decision=decision, paid=self.paid, approved_by=self.approved_by
+        )
+
+    async def run_tools(self, requests: list[ToolRequest]) -> list[Message]:
+        """Run the tools the model asked for, at the same time; the messages keep the model's order."""
+        running = [(request, await self.start(request)) for request in requests]
+        return [
+            {"role": "tool", "tool_call_id": request.id, "content": json.dumps(await result)}
+            for request, result in running
+        ]
+
+    async def start(self, request: ToolRequest) -> Awaitable[dict[str, object]]:
+        """Begin one tool, or answer in its place why it may not run."""
+        match request.name:
+            case "look_up_policy":
+                return self._steps.start(request.name, look_up_policy, self._claim.policy)
+            case "check_fraud":
+                return self._steps.start(request.name, check_fraud, self._claim.amount)
+            case "pay_out":
+                return await self.start_payment(request.number("amount"))
+            case _:
+                return refuse(f"there is no tool {request.name}")
+
+    async def start_payment(self, amount: int | None) -> Awaitable[dict[str, object]]:
+        """Begin the payment once the rules, and above APPROVAL_ABOVE a human, allow it."""
+        if amount is None or self.paid or not 0 < amount <= self._claim.amount:
+            return refuse(f"a claim is paid once, and at most the {self._claim.amount} EUR claimed")
+        if amount > APPROVAL_ABOVE:
+            approval = await self._ctx.promise("approval", type_hint=Approval).value()  # days are fine
+            if not approval.approved:
+                return refuse(f"{approval.by} did not approve")
+            self.approved_by = approval.by
+        self.paid = amount
+        return self._steps.start("pay_out", pay_out, self._ctx.key(), amount)
+
+
+async def refuse(reason: str) -> dict[str, object]:
+    """The result of a tool that may not run."""
+    return {"refused": reason}
+
+
+# The step bodies: plain functions that touch the world. One that is killed half way will run again.
+
+
+async def look_up_policy(policy: str) -> dict[str, object]:
+    """Ask the policy register."""
+    await asyncio.sleep(0.2)
+    return {"policy": policy, "covered": policy in POLICIES, "cover": POLICIES.get(policy)}
+
+
+async def check_fraud(amount: int) -> dict[str, object]:
+    """Ask the fraud service."""
+    await asyncio.sleep(0.2)
+    return {"suspicious": amount > 50_000}
+
+
+async def pay_out(claim: str, amount: int) -> dict[str, object]:
+    """Pay, under a key that is the same whenever this step runs again for this claim."""
+    async with httpx.AsyncClient(timeout=30) as bank:
+        response = await bank.post(
+            f"{os.environ.get('BANK_URL', 'http://127.0.0.1:8901')}/payments",
+            json={"account": claim, "amount": amount},
+            headers={"idempotency-key": f"{claim}/payout"},
+        )
+        response.raise_for_status()
+        return cast(dict[str, object], response.json())
+
+
+app = restate.app([agent])
+
+
+async def main() -> None:
+    """Serve the agent on Hypercorn, in this one process."""
+    config = Config()
+    config.bind = [f"127.0.0.1:{os.environ.get('PORT', '9080')}"]
+    await serve(app, config)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
