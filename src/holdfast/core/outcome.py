@@ -1,0 +1,148 @@
+"""What core answers: actions to perform after the commit, and the answer to whoever sent the record.
+
+Writes are not listed here: core makes them through `tables`, which holds them back until the commit.
+Nothing in this module may happen before the record's transaction is durable.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from holdfast.core.model import Completed, Invocation, InvocationId, Notification, Row
+
+# ---------------------------------------------------------------- actions
+
+
+@dataclass(slots=True)
+class StartAttempt:
+    """Push the invocation to its deployment with the journal as it is now, as attempt `attempt`."""
+
+    invocation: Invocation
+    attempt: int
+
+
+@dataclass(slots=True)
+class Tell:
+    """A notification for the running attempt, appended to the journal as entry `index`."""
+
+    row: Row
+    attempt: int
+    index: int
+    notification: Notification
+
+
+@dataclass(slots=True)
+class Acknowledge:
+    """The run completion `completion_id` is durable; sent in place of the notification."""
+
+    row: Row
+    attempt: int
+    completion_id: int
+
+
+@dataclass(slots=True)
+class HalfClose:
+    """Ask the attempt to finish or suspend: pausing."""
+
+    row: Row
+    attempt: int
+
+
+@dataclass(slots=True)
+class AbortAttempt:
+    """Drop the attempt: the invocation ended without it."""
+
+    row: Row
+    attempt: int
+
+
+@dataclass(slots=True)
+class AttemptDone:
+    """The attempt reported its end and that is durable: its slot is free."""
+
+    row: Row
+    attempt: int
+
+
+@dataclass(slots=True)
+class Finished:
+    """The invocation completed; whoever waits at ingress gets `completed.result`."""
+
+    row: Row
+    id: InvocationId
+    completed: Completed
+    expires_at: int
+
+
+@dataclass(slots=True)
+class ArmTimer:
+    """A timer due at `fire_at` was stored."""
+
+    fire_at: int
+
+
+@dataclass(slots=True)
+class Ship:
+    """The outbox for `destination` has something new."""
+
+    destination: int
+
+
+Action: TypeAlias = (
+    StartAttempt | Tell | Acknowledge | HalfClose | AbortAttempt | AttemptDone | Finished | ArmTimer | Ship
+)
+
+# ---------------------------------------------------------------- answers
+
+
+@dataclass(slots=True)
+class Accepted:
+    """A Start was applied: `row` is the invocation's, `existing` when it had been accepted earlier."""
+
+    row: Row
+    id: InvocationId
+    existing: bool
+    start_at: int | None
+    completed: Completed | None
+    expires_at: int | None
+
+
+@dataclass(slots=True)
+class Found:
+    """A Lookup's answer; `completed` None while the invocation goes on."""
+
+    row: Row
+    completed: Completed | None
+    expires_at: int | None
+
+
+@dataclass(slots=True)
+class Done:
+    """An operator's wish was carried out: `at_once` false when it was only asked of the handler."""
+
+    at_once: bool = True
+
+
+@dataclass(slots=True)
+class Restarted:
+    id: InvocationId
+
+
+@dataclass(slots=True)
+class Received:
+    """A Deliver's answer: everything up to `sequence` from that source is durable here."""
+
+    sequence: int
+
+
+@dataclass(slots=True)
+class Refused:
+    """Nothing happened. `code` is HTTP-like, `reason` a stable word of `core.operate` or docs/errors.md."""
+
+    code: int
+    reason: str
+    message: str
+
+
+Answer: TypeAlias = Accepted | Found | Done | Restarted | Received | Refused

@@ -1,0 +1,39 @@
+"""The workbench of one record: the tables, the instant, the actions and the mail it gives rise to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from holdfast.core.messages import Message
+from holdfast.core.model import Invocation, Refs
+from holdfast.core.outcome import Action, Ship
+from holdfast.core.tables import Tables
+
+
+@dataclass(slots=True)
+class Step:
+    """`mail` holds messages for invocations of this partition; `apply` handles them, first in first out,
+    before the record is done, so that a deep tree of calls never becomes a deep Python stack."""
+
+    tables: Tables
+    at: int
+    actions: list[Action]
+    mail: list[Message] = field(default_factory=list)
+
+    def send(self, message: Message) -> None:
+        """To another invocation: handled within this record when it is ours, by outbox otherwise."""
+        destination = self.tables.partition_of(message.destination)
+        if destination == self.tables.partition:
+            self.mail.append(message)
+        else:
+            self.tables.post.push(destination, message)
+            self.actions.append(Ship(destination))
+
+    def refs(self, invocation: Invocation) -> Refs:
+        """What the journal was notified of, read once per attempt and then kept up to date in memory."""
+        refs = invocation.refs
+        if refs is None:
+            # Entry 0 is the input: a journal of one entry has no notification.
+            refs = Refs() if invocation.length <= 1 else self.tables.journal.refs(invocation.row)
+            invocation.refs = refs
+        return refs
