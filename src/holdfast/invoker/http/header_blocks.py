@@ -1,0 +1,265 @@
+"""Header blocks: requests are written without state, responses are mostly looked up.
+
+HPACK (RFC 7541) buys size with a dynamic table that both sides keep in step; on a link inside a data centre
+it costs more time than everything else in a small exchange. So neither direction has a table here:
+
+Requests    every field is a literal that is never indexed, so a block depends on nothing and may be cached:
+            the pseudo headers per (method, path), and whatever the caller puts in `PreparedHeaders`. A block
+            starts with "table size 0", which satisfies a peer that lowers its own table, too.
+Responses   we announce a table of 0 bytes. Once the peer has acknowledged that, equal blocks mean equal
+            headers, so a dictionary from block to headers answers nearly all of them; only new ones go through
+            the `hpack` package. Before the acknowledgement each block is decoded, in order, with its table.
+
+Never does  Huffman coding on the way out: slower to write, and the peer pays again to read it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from hpack import Decoder, HPACKError
+
+from holdfast.invoker.http.frames import COMPRESSION_ERROR, ProtocolViolation
+
+Headers = Sequence[tuple[str, str]]
+
+HEADER_LIST_BYTES_MAX: Final = 65_536
+NAME_CACHE_ENTRIES_MAX: Final = 1_024
+PATH_CACHE_ENTRIES_MAX: Final = 4_096
+RESPONSE_CACHE_ENTRIES_MAX: Final = 512
+RESPONSE_CACHE_BLOCK_BYTES_MAX: Final = 2_048
+MALFORMED_STATUS: Final = -1
+
+_TABLE_SIZE_ZERO: Final = b"\x20"
+_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9a-z]+")
+_VALUE_FORBIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_PATH_FORBIDDEN = re.compile(r"[^\x21-\x7e]")
+_CONNECTION_SPECIFIC = frozenset(
+    ("connection", "host", "http2-settings", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade")
+)
+# Static table (RFC 7541, appendix A): names worth an index, encoded as "literal without indexing, indexed name".
+_STATIC_NAMES = {
+    ":authority": 1, ":method": 2, ":path": 4, ":scheme": 6, "accept": 19, "accept-encoding": 16,
+    "authorization": 23, "content-length": 28, "content-type": 31, "user-agent": 58,
+}  # fmt: skip
+
+
+class HeaderError(ValueError):
+    """A request header that HTTP cannot carry: our caller's mistake, found before anything is sent."""
+
+
+def _integer(value: int, prefix_bits: int, first: int) -> bytes:
+    limit = (1 << prefix_bits) - 1
+    if value < limit:
+        return bytes((first | value,))
+    out = bytearray((first | limit,))
+    value -= limit
+    while value > 127:
+        out.append(value & 127 | 128)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+_LENGTHS = [_integer(size, 7, 0) for size in range(4_096)]
+_names: dict[str, bytes] = {}
+
+
+def _name_prefix(name: str) -> bytes:
+    prefix = _names.get(name)
+    if prefix is None:
+        if name not in _STATIC_NAMES:
+            check_name(name)
+        index = _STATIC_NAMES.get(name)
+        raw = name.encode("ascii")
+        prefix = _integer(index, 4, 0) if index is not None else b"\x00" + _integer(len(raw), 7, 0) + raw
+        if len(_names) >= NAME_CACHE_ENTRIES_MAX:
+            _names.clear()
+        _names[name] = prefix
+    return prefix
+
+
+def check_name(name: str) -> None:
+    """Refuse a field name that is not a lower-case token, or that belongs to the connection.
+
+    Raises:
+        HeaderError: as said.
+    """
+    if not _NAME.fullmatch(name):
+        raise HeaderError(f"header name {name!r} is not a lower-case HTTP token")
+    if name in _CONNECTION_SPECIFIC:
+        raise HeaderError(f"header {name!r} belongs to the connection and is set by the client itself")
+
+
+def check_value(name: str, value: str) -> None:
+    """Refuse a field value with control characters, which would end the line early in HTTP/1.1.
+
+    Raises:
+        HeaderError: as said.
+    """
+    if _VALUE_FORBIDDEN.search(value):
+        raise HeaderError(f"the value of header {name!r} holds a control character; percent-encode it")
+
+
+def encode_fields(headers: Headers) -> bytes:
+    """Fields as literals without indexing, UTF-8, in order.
+
+    Raises:
+        HeaderError: a name or value HTTP cannot carry.
+    """
+    parts: list[bytes] = []
+    for name, value in headers:
+        if _VALUE_FORBIDDEN.search(value):
+            check_value(name, value)
+        raw = value.encode()
+        size = len(raw)
+        parts += (
+            _names.get(name) or _name_prefix(name),
+            _LENGTHS[size] if size < 4_096 else _integer(size, 7, 0),
+            raw,
+        )
+    return b"".join(parts)
+
+
+class PreparedHeaders:
+    """Headers that are equal for many requests (content type, accept, a deployment's own), encoded once."""
+
+    __slots__ = ("block", "pairs")
+
+    def __init__(self, pairs: Headers) -> None:
+        self.pairs = tuple(pairs)
+        self.block = encode_fields(self.pairs)
+
+
+class RequestEncoder:
+    """Writes the request header blocks of one endpoint; the part before the caller's headers is cached."""
+
+    __slots__ = ("_authority", "_base_path", "_prefixes", "_scheme")
+
+    def __init__(self, scheme: str, authority: str, base_path: str) -> None:
+        self._scheme = scheme
+        self._authority = authority
+        self._base_path = base_path
+        self._prefixes: dict[tuple[str, str], bytes] = {}
+
+    def encode(self, method: str, path: str, headers: Headers, prepared: PreparedHeaders | None) -> bytes:
+        """A whole block.
+
+        Raises:
+            HeaderError: the method, path or a header cannot be carried.
+        """
+        prefix = self._prefixes.get((method, path)) or self._prefix(method, path)
+        if prepared is not None:
+            prefix += prepared.block
+        return prefix + encode_fields(headers) if headers else prefix
+
+    def _prefix(self, method: str, path: str) -> bytes:
+        target = request_target(self._base_path, path)
+        prefix = _TABLE_SIZE_ZERO + encode_fields(
+            (
+                (":method", method),
+                (":scheme", self._scheme),
+                (":authority", self._authority),
+                (":path", target),
+            )
+        )
+        if len(self._prefixes) >= PATH_CACHE_ENTRIES_MAX:
+            self._prefixes.clear()
+        self._prefixes[method, path] = prefix
+        return prefix
+
+
+def request_target(base_path: str, path: str) -> str:
+    """The path on the wire.
+
+    Raises:
+        HeaderError: it does not start with a slash or is not percent-encoded.
+    """
+    target = base_path + path
+    if not target.startswith("/") or _PATH_FORBIDDEN.search(target):
+        raise HeaderError(f"request path {target!r} must start with / and be percent-encoded")
+    return target
+
+
+ResponseHead = tuple[int, dict[str, str]]
+"""Status and headers; MALFORMED_STATUS when the block is no response (and no trailers either)."""
+
+
+class ResponseCache:
+    """Blocks seen before, shared by all connections of a client; only ever filled from stateless blocks."""
+
+    __slots__ = ("heads",)
+
+    def __init__(self) -> None:
+        self.heads: dict[bytes, ResponseHead] = {}
+
+    def add(self, block: bytes, head: ResponseHead) -> None:
+        """Remember a block; a full cache starts over, since blocks with a date in them never come back."""
+        if len(block) > RESPONSE_CACHE_BLOCK_BYTES_MAX:
+            return
+        if len(self.heads) >= RESPONSE_CACHE_ENTRIES_MAX:
+            self.heads.clear()
+        self.heads[block] = head
+
+
+class ResponseDecoder:
+    """Reads one connection's response header blocks."""
+
+    __slots__ = ("_cache", "_decoder", "_heads", "stateless")
+
+    def __init__(self, cache: ResponseCache) -> None:
+        self._cache = cache
+        self._heads = cache.heads
+        self._decoder = Decoder(max_header_list_size=HEADER_LIST_BYTES_MAX)
+        self.stateless = False
+        """Whether the peer has acknowledged our table size of zero."""
+
+    def table_size_acknowledged(self) -> None:
+        """From here on blocks depend on nothing.
+
+        The table is emptied even if the peer does not say so in its next block, as it should: a peer that never
+        used the table is harmless, and one that refers to it now gets a compression error.
+        """
+        self._decoder.max_allowed_table_size = 0
+        self._decoder.header_table_size = 0
+        self.stateless = True
+
+    def decode(self, block: bytes) -> ResponseHead:
+        """Status and headers of a block. The dictionary is shared: copy before handing it out.
+
+        Raises:
+            ProtocolViolation: COMPRESSION_ERROR.
+        """
+        if self.stateless:
+            head = self._heads.get(block)
+            if head is not None:
+                return head
+        try:
+            fields = list(self._decoder.decode(block, raw=True))
+        except HPACKError as error:
+            raise ProtocolViolation(COMPRESSION_ERROR, f"header block cannot be decoded: {error!r}") from None
+        head = _response_head(fields)
+        if self.stateless:
+            self._cache.add(block, head)
+        return head
+
+
+def _response_head(fields: Sequence[tuple[bytes, bytes]]) -> ResponseHead:
+    """Status 0 stands for "no pseudo header", which is what trailers look like."""
+    status = 0
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in fields:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        if name == ":status":
+            if status or len(value) != 3 or not (value.isascii() and value.isdigit()) or value[0] == "0":
+                return MALFORMED_STATUS, {}
+            status = int(value)
+        elif name[:1] == ":" or name != name.lower():
+            return MALFORMED_STATUS, {}
+        elif name in headers:
+            headers[name] += ("; " if name == "cookie" else ", ") + value
+        else:
+            headers[name] = value
+    return status, headers
