@@ -67,6 +67,7 @@ class H2Connection:
         owner: see `ConnectionOwner`.
         peer: the peer's address, for messages.
         cache: response header blocks seen before; shared between connections.
+        streams_total_max: how many streams it may open in its life before it drains.
         first_stream_id: odd; only tests of exhaustion start elsewhere than at 1.
     """
 
@@ -78,6 +79,7 @@ class H2Connection:
         *,
         stream_window_bytes: int = STREAM_WINDOW_BYTES,
         connection_window_bytes: int = CONNECTION_WINDOW_BYTES,
+        streams_total_max: int = frames.STREAM_ID_LIMIT,
         first_stream_id: int = 1,
     ) -> None:
         self._owner = owner
@@ -87,6 +89,7 @@ class H2Connection:
         self._streams: dict[int, H2Stream] = {}
         self._waiting_for_room: dict[H2Stream, None] = {}
         self._next_stream_id = first_stream_id
+        self._last_stream_id_max = min(2 * streams_total_max - 1, frames.STREAM_ID_LIMIT)
         self._taken_stream_id = 0
         self._output: list[bytes] = []
         self._output_announced = False
@@ -155,7 +158,7 @@ class H2Connection:
         """
         stream_id = self._next_stream_id
         self._next_stream_id = stream_id + 2
-        if stream_id + 2 > frames.STREAM_ID_LIMIT:
+        if stream_id + 2 > self._last_stream_id_max:
             self.draining = True
         stream = H2Stream(self, stream_id, listener, self._peer_stream_window, self.stream_window_bytes)
         self._streams[stream_id] = stream

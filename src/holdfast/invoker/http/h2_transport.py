@@ -6,7 +6,8 @@ Never does  choose connections (`pool`) or judge frames (`h2_connection`).
 
 On GOAWAY with streams still open a PING goes out at once. A peer that is winding down answers it and goes on; one
 that has stopped reading its streams (Hypercorn after its request limit) hangs up instead, so that
-the streams it will never answer fail now and not at their own deadline.
+the streams it will never answer fail now and not at their own deadline. Having lost streams that way once, the pool
+learns the limit: later connections to that endpoint are left in good time, while they still answer.
 """
 
 from __future__ import annotations
@@ -46,7 +47,10 @@ class H2Transport(asyncio.Protocol):
         self._pinged_at: float | None = None
         self._idle_since: float | None = loop.time()
         self.ready: asyncio.Future[str | None] = loop.create_future()
-        self._connection = H2Connection(self, endpoint.address, cache)
+        self._finished_at_goaway: int | None = None
+        self._connection = H2Connection(
+            self, endpoint.address, cache, streams_total_max=owner.requests_per_connection_max
+        )
 
     @property
     def streams_max(self) -> int:
@@ -69,7 +73,7 @@ class H2Transport(asyncio.Protocol):
         self._idle_since = None
         connection = self._connection
         stream = connection.open(block, listener, body, end)
-        if connection.draining:  # that was the last stream id
+        if connection.draining:  # that was the last one it may carry
             self._owner.retired(self)
         return stream
 
@@ -112,6 +116,8 @@ class H2Transport(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._socket = None
+        if self._finished_at_goaway and self._connection.open_streams:
+            self._owner.request_limit_seen(self._finished_at_goaway)
         why = f": {exc}" if exc else ""
         self._connection.fail(
             f"{self._address} closed the connection{why}"
@@ -143,6 +149,7 @@ class H2Transport(asyncio.Protocol):
     def going_away(self) -> None:
         self._owner.retired(self)
         if self._connection.open_streams:
+            self._finished_at_goaway = self._connection.opened_streams - self._connection.open_streams
             self._connection.ping()
         else:
             self._loop.call_soon(self.close, "drained")

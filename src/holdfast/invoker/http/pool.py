@@ -16,10 +16,14 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 
 from holdfast.invoker.http.api import Endpoint, Stream, StreamListener, TransportFailure
+from holdfast.invoker.http.frames import STREAM_ID_LIMIT
 from holdfast.invoker.http.header_blocks import Headers, PreparedHeaders, RequestEncoder
 from holdfast.invoker.http.transport import Limits, Transport, TransportOwner
 
 logger = logging.getLogger(__name__)
+
+REQUESTS_PER_CONNECTION_MIN = 100
+"""A learnt limit below this would cost more connections than it saves streams, and is not kept."""
 
 FURTHER_CONNECTION_DELAY_S = 1.0
 """After a failed attempt at an additional connection, while others still serve."""
@@ -122,6 +126,7 @@ class EndpointPool:
             if endpoint.http11
             else limits.connections_per_endpoint_max
         )
+        self._requests_max = STREAM_ID_LIMIT
         self._streams_max = 1 if endpoint.http11 else limits.streams_per_connection_max
 
     @property
@@ -181,6 +186,15 @@ class EndpointPool:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     # TransportOwner
+
+    @property
+    def requests_per_connection_max(self) -> int:
+        # Each connection left early may live on for its longest stream; past the bound, better lose some attempts.
+        return self._requests_max if len(self._draining) < self._connections_max else STREAM_ID_LIMIT
+
+    def request_limit_seen(self, requests: int) -> None:
+        if requests >= REQUESTS_PER_CONNECTION_MIN:
+            self._requests_max = min(self._requests_max, requests)
 
     def room_made(self) -> None:
         if not self._waiting:

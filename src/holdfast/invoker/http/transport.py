@@ -30,6 +30,13 @@ class Limits:
 class TransportOwner(Protocol):
     """The pool, as its connections see it."""
 
+    @property
+    def requests_per_connection_max(self) -> int:
+        """How many streams a new connection may carry in its life: what the endpoint was seen to accept."""
+
+    def request_limit_seen(self, requests: int) -> None:
+        """A connection announced its end after that many finished streams and dropped the ones still open."""
+
     def room_made(self) -> None:
         """A stream ended somewhere, or a connection became ready: waiting streams may start."""
 
