@@ -37,17 +37,22 @@ class Service:
         return self.process.pid
 
     def start(self) -> None:
+        """Start and return once it answers."""
         self.process.start()
+        self.wait_healthy()
+
+    def wait_healthy(self) -> None:
         self.process.wait_healthy(self._healthy)
 
     def stop(self) -> None:
-        self.process.stop()
+        """End it at once: a service keeps nothing, and the Python SDK takes SIGTERM away from Hypercorn."""
+        self.process.kill9()
 
     def kill9(self) -> None:
         self.process.kill9()
 
     def restart(self) -> None:
-        self.process.stop()
+        self.stop()
         self.start()
 
     def _healthy(self) -> bool:

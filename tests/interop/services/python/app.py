@@ -40,23 +40,20 @@ EFFECTS = Path(os.environ["SIDE_EFFECTS_FILE"])
 HOUR = timedelta(hours=1)
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
-Target = TypedDict(
-    "Target",
-    {
-        "service": str,
-        "key": str | None,
-        "handler": str,
-        "argument": Json,
-        "delayMs": int,
-        "idempotencyKey": str,
-    },
-    total=False,
-)
-Options = TypedDict(
-    "Options",
-    {"invocation_retry_policy": InvocationRetryPolicy, "inactivity_timeout": timedelta},
-    total=False,
-)
+
+
+class Target(TypedDict, total=False):
+    service: str
+    key: str | None
+    handler: str
+    argument: Json
+    delayMs: int
+    idempotencyKey: str
+
+
+class Options(TypedDict, total=False):
+    invocation_retry_policy: InvocationRetryPolicy
+    inactivity_timeout: timedelta
 
 
 def write(invocation_id: str, label: str) -> None:
@@ -242,7 +239,7 @@ def actions(prefix: str, options: Options) -> Service:
 
     @service.handler("waitAwakeable")
     async def wait_awakeable(ctx: Context) -> Json:
-        awakeable_id, future = ctx.awakeable()
+        awakeable_id, future = ctx.awakeable(type_hint=object)
         await step(ctx, f"awakeable {awakeable_id}")
         return cast(Json, await future)
 
@@ -335,7 +332,7 @@ def actions(prefix: str, options: Options) -> Service:
 
     @service.handler()
     async def timeout(ctx: Context, duration_ms: int) -> str:
-        _, never = ctx.awakeable()
+        _, never = ctx.awakeable(type_hint=object)
         name, _ = await restate.select(value=never, timeout=ctx.sleep(ms(duration_ms)))
         return "timed out" if name == "timeout" else "answered"
 
@@ -394,14 +391,12 @@ def counter(name: str, options: Options, lazy: bool = False) -> VirtualObject:
         return sorted(await ctx.state_keys())
 
     @counter_object.handler()
-    async def clear(ctx: ObjectContext, key: str) -> list[str]:
+    async def clear(ctx: ObjectContext, key: str) -> None:
         ctx.clear(key)
-        return sorted(await ctx.state_keys())
 
     @counter_object.handler("clearAll")
-    async def clear_all(ctx: ObjectContext) -> list[str]:
+    async def clear_all(ctx: ObjectContext) -> None:
         ctx.clear_all()
-        return await ctx.state_keys()
 
     @counter_object.handler()
     async def append(ctx: ObjectContext, item: Json) -> list[Json]:
@@ -411,7 +406,7 @@ def counter(name: str, options: Options, lazy: bool = False) -> VirtualObject:
 
     @counter_object.handler()
     async def hold(ctx: ObjectContext) -> Json:
-        awakeable_id, future = ctx.awakeable()
+        awakeable_id, future = ctx.awakeable(type_hint=object)
         await step(ctx, f"awakeable {awakeable_id}")
         return cast(Json, await future)
 
@@ -431,7 +426,7 @@ def flow(name: str, options: Options) -> Workflow:
 
     @workflow.handler()
     async def approve(ctx: WorkflowSharedContext, value: Json) -> None:
-        await ctx.promise("approval").resolve(value)
+        await ctx.promise("approval", type_hint=object).resolve(value)
 
     @workflow.handler()
     async def reject(ctx: WorkflowSharedContext, reason: str) -> None:
@@ -474,6 +469,7 @@ def main() -> None:
     config = hypercorn.config.Config()
     config.bind = [f"127.0.0.1:{os.environ['PORT']}"]
     config.loglevel = "ERROR"
+    config.graceful_timeout = 0.2
     if os.environ.get("REQUEST_RESPONSE"):
         services = definitions("PyRr", common)
         config.alpn_protocols = ["http/1.1"]

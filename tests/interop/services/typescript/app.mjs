@@ -296,12 +296,10 @@ function counter(name, options) {
 
       clear: async (ctx, key) => {
         ctx.clear(key);
-        return (await ctx.stateKeys()).sort();
       },
 
       clearAll: async (ctx) => {
         ctx.clearAll();
-        return await ctx.stateKeys();
       },
 
       append: async (ctx, item) => {

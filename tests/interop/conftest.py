@@ -1,0 +1,87 @@
+"""One server and four service processes for the whole session; one `Flavor` per way to run a handler."""
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from harness import NODE, Effects, PythonService, Server, Service, TypeScriptService, new_server
+from harness.servers import SERVICES
+from interop.flavor import PREFIXES, Flavor
+
+NODE_MODULES = SERVICES / "typescript" / "node_modules" / "@restatedev" / "restate-sdk"
+
+
+def why_no_typescript() -> str | None:
+    """The reason TypeScript flavors are skipped, with what to do; None when they can run."""
+    if NODE is None:
+        return "no `node` on the PATH: install Node 20 or newer to test the official TypeScript SDK"
+    if not NODE_MODULES.exists():
+        return f"the TypeScript SDK is not installed: run `npm ci` in {SERVICES / 'typescript'}"
+    return None
+
+
+@pytest.fixture(scope="session")
+def effects(tmp_path_factory: pytest.TempPathFactory) -> Effects:
+    return Effects(tmp_path_factory.mktemp("effects") / "side-effects.txt")
+
+
+@pytest.fixture(scope="session")
+def work_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("world")
+
+
+@pytest.fixture(scope="session")
+def server(work_dir: Path) -> Iterator[Server]:
+    started = new_server(work_dir / "server")
+    try:
+        started.start()
+        yield started
+    finally:
+        started.stop()
+
+
+@pytest.fixture(scope="session")
+def services(server: Server, work_dir: Path, effects: Effects) -> Iterator[list[Service]]:
+    """Every deployment, registered."""
+    found: list[Service] = [
+        PythonService(work_dir, effects),
+        PythonService(work_dir, effects, request_response=True),
+    ]
+    if reason := why_no_typescript():
+        warnings.warn(f"SKIPPING ALL TYPESCRIPT INTEROP TESTS: {reason}", stacklevel=1)
+    else:
+        found.append(TypeScriptService(work_dir, effects))
+        found.append(TypeScriptService(work_dir, effects, request_response=True))
+    try:
+        for service in found:
+            service.process.start()
+        with server.admin() as admin:
+            for service in found:
+                service.wait_healthy()
+                admin.register(service.uri, http_11=service.http_11)
+        yield found
+    finally:
+        for service in found:
+            service.stop()
+
+
+@pytest.fixture(scope="session")
+def flavors(server: Server, services: list[Service], effects: Effects) -> Iterator[dict[str, Flavor]]:
+    with server.ingress() as ingress, server.admin() as admin:
+        yield {prefix: Flavor(prefix, ingress, admin, effects) for prefix in PREFIXES}
+
+
+@pytest.fixture(params=PREFIXES)
+def flavor(request: pytest.FixtureRequest, flavors: dict[str, Flavor]) -> Flavor:
+    """Each SDK on each transport: the test runs six times."""
+    prefix: str = request.param
+    if prefix.startswith("Ts") and (reason := why_no_typescript()):
+        pytest.skip(reason)
+    return flavors[prefix]
+
+
+@pytest.fixture
+def python(flavors: dict[str, Flavor]) -> Flavor:
+    """One flavor, for tests about the server alone."""
+    return flavors["Py"]

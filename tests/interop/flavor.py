@@ -1,0 +1,59 @@
+"""The interop services as one SDK on one transport offers them, and short ways to reach them."""
+
+import itertools
+import uuid
+from dataclasses import dataclass
+
+import httpx
+from harness import Admin, Effects, Ingress
+from harness.clients import Json
+
+PREFIXES = ("Ts", "TsIdle", "TsRr", "Py", "PyIdle", "PyRr")
+
+_numbers = itertools.count()
+_session = uuid.uuid4().hex[:8]
+
+
+def fresh(what: str = "key") -> str:
+    """A name no other test of any session uses."""
+    return f"{what}-{_session}-{next(_numbers)}"
+
+
+@dataclass(frozen=True)
+class Flavor:
+    """`prefix` names the services: `{prefix}Actions`, `{prefix}Counter` and so on."""
+
+    prefix: str
+    ingress: Ingress
+    admin: Admin
+    effects: Effects
+
+    def path(self, service: str, handler: str, key: str | None = None) -> str:
+        return "/" + "/".join(part for part in (f"{self.prefix}{service}", key, handler) if part is not None)
+
+    def act(self, handler: str, body: Json = None) -> Json:
+        """Call a handler of `Actions` that must succeed."""
+        return self.ingress.call(self.path("Actions", handler), body)
+
+    def post(self, handler: str, body: Json = None, headers: dict[str, str] | None = None) -> httpx.Response:
+        return self.ingress.post(self.path("Actions", handler), body, headers)
+
+    def send(self, handler: str, body: Json = None, idempotency_key: str | None = None) -> str:
+        return self.ingress.send(self.path("Actions", handler), body, idempotency_key)
+
+    def on(self, service: str, key: str, handler: str, body: Json = None) -> Json:
+        """Call a keyed handler that must succeed."""
+        return self.ingress.call(self.path(service, handler, key), body)
+
+    def result(self, invocation_id: str) -> Json:
+        """Wait for a success and give its value."""
+        response = self.ingress.attach(invocation_id)
+        assert response.status_code == 200, f"{invocation_id}: {response.status_code} {response.text}"
+        value: Json = response.json() if response.content else None
+        return value
+
+    def failure(self, invocation_id: str) -> tuple[int, str]:
+        """Wait for a failure and give its code and message."""
+        response = self.ingress.attach(invocation_id)
+        assert response.status_code >= 400, f"{invocation_id}: {response.status_code} {response.text}"
+        return response.status_code, response.json()["message"]
