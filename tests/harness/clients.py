@@ -50,7 +50,7 @@ class Ingress(_Client):
     def post(
         self,
         path: str,
-        body: Json | bytes = None,
+        body: object = None,
         headers: Mapping[str, str] | None = None,
         params: Mapping[str, str] | None = None,
     ) -> httpx.Response:
@@ -61,7 +61,7 @@ class Ingress(_Client):
             return self.http.post(path, content=body, headers=headers, params=params)
         return self.http.post(path, json=body, headers=headers, params=params)
 
-    def call(self, path: str, body: Json | bytes = None, idempotency_key: str | None = None) -> "Json":
+    def call(self, path: str, body: object = None, idempotency_key: str | None = None) -> "Json":
         """The decoded answer of a call that must succeed (None for an empty one)."""
         headers = {"idempotency-key": idempotency_key} if idempotency_key else None
         response = self.post(path, body, headers)
@@ -72,7 +72,7 @@ class Ingress(_Client):
     def send(
         self,
         path: str,
-        body: Json | bytes = None,
+        body: object = None,
         idempotency_key: str | None = None,
         delay: str | None = None,
     ) -> str:

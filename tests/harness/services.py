@@ -17,6 +17,7 @@ from .processes import Process, free_port
 from .servers import SERVICES
 
 NODE = shutil.which("node")
+POLYFILL = SERVICES / "typescript" / "promise-with-resolvers.mjs"
 PROBE_TIMEOUT_S = 2.0
 
 
@@ -87,7 +88,7 @@ class TypeScriptService(Service):
         name = "service-ts-rr" if request_response else "service-ts"
         super().__init__(
             name,
-            [NODE, "--import", str(folder / "promise-with-resolvers.mjs"), str(folder / script)],
+            [NODE, "--import", str(POLYFILL), str(folder / script)],
             free_port(),
             work_dir / f"{name}.log",
             {

@@ -31,17 +31,19 @@ class Flavor:
     def path(self, service: str, handler: str, key: str | None = None) -> str:
         return "/" + "/".join(part for part in (f"{self.prefix}{service}", key, handler) if part is not None)
 
-    def act(self, handler: str, body: Json = None) -> Json:
+    def act(self, handler: str, body: object = None) -> Json:
         """Call a handler of `Actions` that must succeed."""
         return self.ingress.call(self.path("Actions", handler), body)
 
-    def post(self, handler: str, body: Json = None, headers: dict[str, str] | None = None) -> httpx.Response:
+    def post(
+        self, handler: str, body: object = None, headers: dict[str, str] | None = None
+    ) -> httpx.Response:
         return self.ingress.post(self.path("Actions", handler), body, headers)
 
-    def send(self, handler: str, body: Json = None, idempotency_key: str | None = None) -> str:
+    def send(self, handler: str, body: object = None, idempotency_key: str | None = None) -> str:
         return self.ingress.send(self.path("Actions", handler), body, idempotency_key)
 
-    def on(self, service: str, key: str, handler: str, body: Json = None) -> Json:
+    def on(self, service: str, key: str, handler: str, body: object = None) -> Json:
         """Call a keyed handler that must succeed."""
         return self.ingress.call(self.path(service, handler, key), body)
 
