@@ -7,6 +7,7 @@ in a table, and whatever is still in the table when the interpreter exits is kil
 import atexit
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -20,17 +21,28 @@ T = TypeVar("T")
 POLL_INTERVAL_S = 0.02
 STOP_DEADLINE_S = 10.0
 LOG_TAIL_BYTES = 6000
+PORT_RANGE = (15000, 32000)
+PORT_PROBES_MAX = 100
+
+_port_source = random.SystemRandom()
 
 _running: dict[int, "Process"] = {}
 
 
 def free_port() -> int:
-    """A TCP port that was free on every interface a moment ago."""
-    with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        probe.bind(("::", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port that was free on every interface a moment ago.
+
+    Taken from below the range the kernel hands to outgoing connections: any of those could take the port
+    between this probe and the server's own bind.
+    """
+    for _ in range(PORT_PROBES_MAX):
+        port = _port_source.randint(*PORT_RANGE)
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            with contextlib.suppress(OSError):
+                probe.bind(("::", port))
+                return port
+    raise RuntimeError(f"no free port in {PORT_RANGE} after {PORT_PROBES_MAX} probes")
 
 
 def wait_until(
