@@ -257,8 +257,6 @@ class H2Connection:
                     raise ProtocolViolation(frames.PROTOCOL_ERROR, "the first frame was not SETTINGS")
                 if kind <= frames.CONTINUATION:
                     handlers[kind](self, flags, stream_id, payload)
-                    if self.closed:
-                        return
             if reader.oversized is not None:
                 self._refuse_oversized(reader.oversized)
         except ProtocolViolation as violation:
@@ -462,9 +460,10 @@ class H2Connection:
                 raise ProtocolViolation(frames.PROTOCOL_ERROR, "the first frame was not SETTINGS")
             self._decoder.table_size_acknowledged()
             return
+        # The acknowledgement first: what wider windows let out must reach the peer after it.
+        self._reply(frames.SETTINGS_ACK)
         for key, value in frames.read_settings(payload):
             self._apply_setting(key, value)
-        self._reply(frames.SETTINGS_ACK)
         if not self.ready:
             self.ready = True
             self._owner.settings_received()
