@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import inf
 
 from examples.claim_agent.bank import Payment
 from examples.claim_agent.effects import Effect
@@ -43,6 +44,7 @@ class StepStory:
     started: Sequence[int]
     finished: Sequence[int]
     replays: int
+    command_index: float  # infinity when the journal does not know it
     result_index: int | None
 
 
@@ -55,7 +57,7 @@ class Check:
 
 
 def stories(facts: Facts) -> list[StepStory]:
-    """One story per step, in the order in which the steps first ran.
+    """One story per step, in the order of the journal.
 
     A step is found in the journal by name; where a framework gives several steps one name, the first of them
     is the first in the journal, and so on.
@@ -73,10 +75,11 @@ def stories(facts: Facts) -> list[StepStory]:
                 started=[e.pid for e in facts.effects if e.step == step and e.event == "started"],
                 finished=[e.pid for e in facts.effects if e.step == step and e.event == "finished"],
                 replays=sum(e.step == step and e.event == "replayed" for e in facts.effects),
+                command_index=inf if entry is None else entry.command_index,
                 result_index=None if entry is None else entry.result_index,
             )
         )
-    return told
+    return sorted(told, key=lambda story: story.command_index)
 
 
 def checks(facts: Facts) -> Iterator[Check]:

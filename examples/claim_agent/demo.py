@@ -40,9 +40,12 @@ AMOUNT = 1800
 SERVICE, KEY = "ClaimAgent", "claim-7"
 BANK_CONFIRMS_AFTER_MS = 20_000  # long enough for the kill to fall between payment and confirmation
 
+PYTHON = (sys.executable, "-m")
+NODE = ("node", "--import", "./promise-with-resolvers.mjs", "--import", "tsx")
+LANGUAGE = {"python": "Python", "typescript": "TypeScript"}
 AGENTS = {
-    "python": ((sys.executable, "-m", "examples.claim_agent.service"), ROOT),
-    "typescript": (("npm", "start", "--silent"), ROOT / "examples" / "claim_agent_ts"),
+    "python": ((*PYTHON, "examples.claim_agent.service"), ROOT),
+    "typescript": ((*NODE, "service.ts"), ROOT / "examples" / "claim_agent_ts"),
 }
 
 
@@ -69,16 +72,18 @@ class Timeline:
         effects = log.read()
         replayed: list[str] = []
         for effect in effects[self._told :]:
-            match effect.event:
-                case "finished":
-                    self.say("agent", f"ran {effect.step}", effect.time_s)
-                case "replayed":
-                    replayed.append(effect.step)
-                case "attempt" | "started":
-                    pass
-        if replayed:
-            self.say("agent", f"took from the journal, without running: {', '.join(dict.fromkeys(replayed))}")
+            if effect.event == "replayed":
+                replayed.append(effect.step)
+            elif effect.event == "finished":
+                self._tell_replayed(replayed, effect.time_s)
+                self.say("agent", f"ran {effect.step}", effect.time_s)
+        self._tell_replayed(replayed, time.time())
         self._told = len(effects)
+
+    def _tell_replayed(self, steps: list[str], at: float) -> None:
+        if steps:
+            self.say("agent", f"from the journal, not run again: {', '.join(dict.fromkeys(steps))}", at)
+            steps.clear()
 
     def elapsed_s(self) -> float:
         """Seconds since the beginning."""
@@ -103,7 +108,14 @@ class Stage:
         """Start the server and the agent, for the first time or again, and wait until they answer."""
         self.server.start()
         self.service.start()
-        until("the server to answer", self.view.ready)
+        until("the server to answer", self.server_ready)
+
+    def server_ready(self) -> bool | None:
+        """True once the server answers. Raises TooLate when it has died instead."""
+        for child in (self.server, self.service):
+            if not child.alive():
+                raise TooLate(f"the {child.name} ended by itself; its last lines are below")
+        return self.view.ready()
 
     def kill_application(self) -> None:
         """kill -9 the server and the agent. The bank and the model are the outside world: they stay up."""
@@ -120,17 +132,24 @@ class Stage:
 
 
 def set_stage(children: Children, agent: str) -> Stage:
-    """Choose ports and write down every command; nothing runs yet."""
+    """Choose ports and write down every command; nothing runs yet.
+
+    Raises:
+        TooLate: the TypeScript agent's packages are not installed.
+    """
+    if agent == "typescript" and not (AGENTS[agent][1] / "node_modules").exists():
+        raise TooLate(f"run `npm ci` in {AGENTS[agent][1]} first")
     folder = children.folder
     ingress, admin, service, bank, model = (free_port() for _ in range(5))
     real = {name: os.environ[name] for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL") if os.environ.get(name)}
-    scripted = {"OPENAI_API_KEY": "no key needed", "OPENAI_BASE_URL": f"http://127.0.0.1:{model}/v1"}
+    endpoint = real or {"OPENAI_BASE_URL": f"http://127.0.0.1:{model}/v1"}
     model_log, effects, bank_url = (
         folder / "model.jsonl",
         folder / "effects.jsonl",
         f"http://127.0.0.1:{bank}",
     )
-    python, script = (sys.executable, "-m"), str(HERE / "script.json")
+    bank_options = ("--port", str(bank), "--confirm-after-ms", str(BANK_CONFIRMS_AFTER_MS))
+    model_options = ("--port", str(model), "--script", str(HERE / "script.json"), "--log", str(model_log))
     command, home = AGENTS[agent]
     return Stage(
         server=children.add("server", server_command(folder / "data", ingress, admin), folder),
@@ -141,22 +160,12 @@ def set_stage(children: Children, agent: str) -> Stage:
             PORT=str(service),
             BANK_URL=bank_url,
             CLAIM_EFFECTS=str(effects),
-            **(real or scripted),
+            **{"OPENAI_API_KEY": "no key needed", **endpoint},
         ),
-        bank=children.add(
-            "bank",
-            (*python, "examples.claim_agent.bank", "--port", str(bank))
-            + ("--confirm-after-ms", str(BANK_CONFIRMS_AFTER_MS)),
-            ROOT,
-        ),
+        bank=children.add("bank", (*PYTHON, "examples.claim_agent.bank", *bank_options), ROOT),
         model=None
         if real
-        else children.add(
-            "model",
-            (*python, "examples.scripted_llm.server", "--script", script)
-            + ("--port", str(model), "--log", str(model_log)),
-            ROOT,
-        ),
+        else children.add("model", (*PYTHON, "examples.scripted_llm.server", *model_options), ROOT),
         view=ServerView(ingress, admin),
         service_url=f"http://127.0.0.1:{service}",
         bank_url=bank_url,
@@ -203,13 +212,13 @@ def perform(stage: Stage, timeline: Timeline) -> Facts:
 
     stage.kill_application()
     loud("kill -9", "the server and the agent are dead, while the claim waits")
-    attempts = len([effect for effect in stage.effects.read() if effect.event == "attempt"])
+    killed_at_s = time.time()
     stage.start_application()
     after = until("the claim to be there after the restart", lambda: view.status(invocation))
     say("server", f"restarted on the same data directory (pid {stage.server.pids[-1]}); the claim is {after}")
     say("agent", f"restarted (pid {stage.service.pids[-1]})")
 
-    early = len([effect for effect in stage.effects.read() if effect.event == "attempt"]) - attempts
+    approved_at_s = time.time()
     approval: Json = {"approved": True, "by": "Ada"}
     if view.call(f"/{SERVICE}/{KEY}/approve", approval) is None:
         raise TooLate("the approval was not accepted")
@@ -237,7 +246,10 @@ def perform(stage: Stage, timeline: Timeline) -> Facts:
         journal_at_second_kill=at_kill,
         status_while_waiting=waiting,
         status_after_restart=after,
-        attempts_before_approval=early,
+        attempts_before_approval=sum(
+            effect.event == "attempt" and killed_at_s < effect.time_s < approved_at_s
+            for effect in stage.effects.read()
+        ),
         model_calls=len(stage.model_log.read_text().splitlines()) if stage.model else None,
         payments=stage.ledger(),
         server_pids=stage.server.pids,
@@ -289,11 +301,11 @@ def main() -> int:
 
     folder = Path(tempfile.mkdtemp(prefix="claim-demo-"))
     timeline = Timeline()
-    print(f"An insurance claim, an agent in {options.agent.title()}, two times kill -9\n")
+    print(f"An insurance claim, an agent in {LANGUAGE[options.agent]}, two times kill -9\n")
     try:
         with Children(folder) as children:
-            stage = set_stage(children, options.agent)
             try:
+                stage = set_stage(children, options.agent)
                 facts = perform(stage, timeline)
             except TooLate as error:
                 print(f"\n{error}\n{children.tails()}", file=sys.stderr)

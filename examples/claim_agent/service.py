@@ -18,9 +18,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Awaitable
 from datetime import timedelta
-from typing import cast
+from typing import TypeAlias, cast
 
 import httpx
 import restate
@@ -29,10 +28,12 @@ from hypercorn.config import Config
 from pydantic import BaseModel
 
 from examples.claim_agent.model import Message, ToolRequest, as_message, ask_model, opening
-from examples.claim_agent.steps import Steps
+from examples.claim_agent.steps import Step, Steps
 
 APPROVAL_ABOVE = 1000
 TURNS_MAX = 8
+ToolResult: TypeAlias = dict[str, object]
+
 POLICIES = {"home-77": "water damage", "car-12": "collision"}
 
 
@@ -76,7 +77,7 @@ async def run(ctx: restate.WorkflowContext, claim: Claim) -> Decision:
     desk = Desk(ctx, steps, claim)
     conversation = opening(f"Policy {claim.policy}, {claim.amount} EUR: {claim.text}")
     for turn in range(1, TURNS_MAX + 1):
-        answer = await steps.start(f"model turn {turn}", ask_model, conversation)
+        answer = await steps.begin(f"model turn {turn}", ask_model, conversation).result()
         if not answer.tools:
             return desk.decide(answer.text)
         conversation.append(as_message(answer))
@@ -109,58 +110,55 @@ class Desk:
 
     async def run_tools(self, requests: list[ToolRequest]) -> list[Message]:
         """Run the tools the model asked for, at the same time; the messages keep the model's order."""
-        running = [(request, await self.start(request)) for request in requests]
+        begun = [await self.begin(request) for request in requests]
+        await restate.gather(*(step.future for step in begun if isinstance(step, Step)))
+        results = [await step.result() if isinstance(step, Step) else step for step in begun]
         return [
-            {"role": "tool", "tool_call_id": request.id, "content": json.dumps(await result)}
-            for request, result in running
+            {"role": "tool", "tool_call_id": request.id, "content": json.dumps(result)}
+            for request, result in zip(requests, results, strict=True)
         ]
 
-    async def start(self, request: ToolRequest) -> Awaitable[dict[str, object]]:
-        """Begin one tool, or answer in its place why it may not run."""
+    async def begin(self, request: ToolRequest) -> Step[ToolResult] | ToolResult:
+        """Begin one tool, or say in its place why it may not run."""
         match request.name:
             case "look_up_policy":
-                return self._steps.start(request.name, look_up_policy, self._claim.policy)
+                return self._steps.begin(request.name, look_up_policy, self._claim.policy)
             case "check_fraud":
-                return self._steps.start(request.name, check_fraud, self._claim.amount)
+                return self._steps.begin(request.name, check_fraud, self._claim.amount)
             case "pay_out":
-                return await self.start_payment(request.number("amount"))
+                return await self.begin_payment(request.number("amount"))
             case _:
-                return refuse(f"there is no tool {request.name}")
+                return {"refused": f"there is no tool {request.name}"}
 
-    async def start_payment(self, amount: int | None) -> Awaitable[dict[str, object]]:
+    async def begin_payment(self, amount: int | None) -> Step[ToolResult] | ToolResult:
         """Begin the payment once the rules, and above APPROVAL_ABOVE a human, allow it."""
         if amount is None or self.paid or not 0 < amount <= self._claim.amount:
-            return refuse(f"a claim is paid once, and at most the {self._claim.amount} EUR claimed")
+            return {"refused": f"a claim is paid once, and at most the {self._claim.amount} EUR claimed"}
         if amount > APPROVAL_ABOVE:
             approval = await self._ctx.promise("approval", type_hint=Approval).value()  # days are fine
             if not approval.approved:
-                return refuse(f"{approval.by} did not approve")
+                return {"refused": f"{approval.by} did not approve"}
             self.approved_by = approval.by
         self.paid = amount
-        return self._steps.start("pay_out", pay_out, self._ctx.key(), amount)
-
-
-async def refuse(reason: str) -> dict[str, object]:
-    """The result of a tool that may not run."""
-    return {"refused": reason}
+        return self._steps.begin("pay_out", pay_out, self._ctx.key(), amount)
 
 
 # The step bodies: plain functions that touch the world. One that is killed half way will run again.
 
 
-async def look_up_policy(policy: str) -> dict[str, object]:
+async def look_up_policy(policy: str) -> ToolResult:
     """Ask the policy register."""
     await asyncio.sleep(0.2)
     return {"policy": policy, "covered": policy in POLICIES, "cover": POLICIES.get(policy)}
 
 
-async def check_fraud(amount: int) -> dict[str, object]:
+async def check_fraud(amount: int) -> ToolResult:
     """Ask the fraud service."""
     await asyncio.sleep(0.2)
     return {"suspicious": amount > 50_000}
 
 
-async def pay_out(claim: str, amount: int) -> dict[str, object]:
+async def pay_out(claim: str, amount: int) -> ToolResult:
     """Pay, under a key that is the same whenever this step runs again for this claim."""
     async with httpx.AsyncClient(timeout=30) as bank:
         response = await bank.post(
@@ -169,7 +167,7 @@ async def pay_out(claim: str, amount: int) -> dict[str, object]:
             headers={"idempotency-key": f"{claim}/payout"},
         )
         response.raise_for_status()
-        return cast(dict[str, object], response.json())
+        return cast(ToolResult, response.json())
 
 
 app = restate.app([agent])

@@ -9,7 +9,7 @@ import os
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Generic, ParamSpec, TypeVar
 
 import restate
 
@@ -17,6 +17,22 @@ from examples.claim_agent.effects import EffectLog
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+class Step(Generic[T]):
+    """A step that has begun. `future` is what `restate.gather` takes, to let several run at the same time."""
+
+    def __init__(self, future: restate.RestateDurableFuture[T], on_replay: Callable[[], None]) -> None:
+        self.future = future
+        self.ran = False
+        self._on_replay = on_replay
+
+    async def result(self) -> T:
+        """Its result: from the body that just ran, or from the journal."""
+        value = await self.future
+        if not self.ran:
+            self._on_replay()
+        return value
 
 
 class Steps:
@@ -28,27 +44,19 @@ class Steps:
         self._log = EffectLog(Path(os.environ.get("CLAIM_EFFECTS", "effects.jsonl")))
         self._log.append(self._invocation, "attempt")
 
-    def start(
+    def begin(
         self, name: str, action: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
-    ) -> Awaitable[T]:
-        """Begin a step now; several may run at once. Await the answer for its result."""
-        ran = False
+    ) -> Step[T]:
+        """Begin a step without waiting for it."""
 
         @wraps(action)
         async def body(*args: P.args, **kwargs: P.kwargs) -> T:
-            nonlocal ran
-            ran = True
+            step.ran = True
             self._log.append(self._invocation, "started", name)
             result = await action(*args, **kwargs)
             self._log.append(self._invocation, "finished", name)
             return result
 
-        result = self._ctx.run_typed(name, body, restate.RunOptions(), *args, **kwargs)
-
-        async def wait() -> T:
-            value = await result
-            if not ran:
-                self._log.append(self._invocation, "replayed", name)
-            return value
-
-        return wait()
+        future = self._ctx.run_typed(name, body, restate.RunOptions(), *args, **kwargs)
+        step = Step(future, lambda: self._log.append(self._invocation, "replayed", name))
+        return step

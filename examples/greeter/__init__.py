@@ -1,0 +1,1 @@
+"""The smallest service; see `service.py`."""
