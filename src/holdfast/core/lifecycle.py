@@ -79,6 +79,7 @@ def accept(step: Step, request: StartRequest, waiter: Waiter | None = None) -> A
         scope=request.scope,
         limit_key=request.limit_key,
         trace_parent=request.trace_parent,
+        refs=Refs(),
     )
     tables.journal.append_input(request.row, request.input_raw, at)
     start_at = request.start_at

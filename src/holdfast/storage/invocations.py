@@ -1,0 +1,308 @@
+"""The invocation table: rows to objects and back, and the cache of live ones.
+
+Core changes an `Invocation` in place, so within the process there is one object per row while it matters:
+those in their turn (INVOKED) stay, anything else is dropped after the commit and read again when needed. A
+suspended invocation therefore costs disk, not memory.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import cast
+
+from holdfast.core.model import (
+    INVOKED,
+    PAUSED,
+    AttemptFailure,
+    Completed,
+    Failure,
+    Inboxed,
+    Invocation,
+    InvocationId,
+    Invoked,
+    NotificationKind,
+    Origin,
+    OriginKind,
+    Result,
+    Retention,
+    Row,
+    Scheduled,
+    Status,
+    Success,
+    Suspended,
+    Target,
+    TargetKind,
+    Waiter,
+)
+from holdfast.storage.awaiting_json import decode_await, encode_await
+from holdfast.storage.buffer import Buffer, Upserts
+from holdfast.storage.database import Database, Value
+from holdfast.storage.keys import JOURNAL_SPAN, row_in_id
+from holdfast.storage.meta import Meta
+from holdfast.storage.schema import INVOCATION_COLUMNS
+
+ROWS_RESERVED = 1 << 16
+"""Row numbers are handed out in memory; the file only keeps a limit they stay below, raised in this step."""
+
+SCHEDULED, INBOXED, INVOKED_CODE, SUSPENDED, PAUSED_CODE, COMPLETED = range(6)
+
+_SELECT = f"SELECT {', '.join(INVOCATION_COLUMNS)} FROM invocation"
+_NO_DATA: tuple[Value, ...] = (None, None, None, None, None)
+
+
+class Invocations:
+    """Implements core's InvocationTable."""
+
+    def __init__(self, database: Database, meta: Meta) -> None:
+        self._database = database
+        self._meta = meta
+        self._live: dict[Row, Invocation] = {}
+        self._touched: list[Invocation] = []
+        self._dirty: dict[Row, Invocation] = {}
+        self._deleted: set[Row] = set()
+        self._upserts = Upserts(database, "invocation", INVOCATION_COLUMNS)
+        self._aliases: Buffer[bytes, Row] = Buffer(
+            database,
+            "invocation_alias",
+            ("id", "row"),
+            ("id",),
+            lambda id_, row: (id_, row),
+            lambda id_: (id_,),
+        )
+        self.row_limit = meta.get("row_limit", 1)
+
+    def get(self, row: Row) -> Invocation | None:
+        invocation = self._live.get(row)
+        if invocation is not None or row in self._deleted:
+            return invocation
+        found = self._database.first(_SELECT + " WHERE row = ?", (row,))
+        if found is None:
+            return None
+        invocation = decode_invocation(found)
+        self._live[row] = invocation
+        self._touched.append(invocation)
+        return invocation
+
+    def find(self, id_: InvocationId) -> Invocation | None:
+        row = row_in_id(id_)
+        if 0 < row < self.row_limit:
+            invocation = self.get(row)
+            if invocation is not None and invocation.id == id_:
+                return invocation
+        if id_ in self._aliases.pending:
+            alias = self._aliases.pending[id_]
+        else:
+            found = self._database.first("SELECT row FROM invocation_alias WHERE id = ?", (id_,))
+            alias = None if found is None else Row(cast(int, found[0]))
+        return None if alias is None else self.get(alias)
+
+    def put(self, invocation: Invocation) -> None:
+        row = invocation.row
+        if row not in self._live:
+            self._live[row] = invocation
+            if row >= self.row_limit:
+                self.row_limit = row + ROWS_RESERVED
+                self._meta.set("row_limit", self.row_limit)
+            if row_in_id(invocation.id) != row:
+                self._aliases.pending[invocation.id] = row
+        if row not in self._dirty:
+            self._dirty[row] = invocation
+            self._touched.append(invocation)
+
+    def delete(self, invocation: Invocation) -> None:
+        row = invocation.row
+        self._live.pop(row, None)
+        self._dirty.pop(row, None)
+        self._deleted.add(row)
+        if row_in_id(invocation.id) != row:
+            self._aliases.pending[invocation.id] = None
+
+    def invoked(self) -> Iterable[Invocation]:
+        rows = [row for (row,) in self._database.rows("SELECT row FROM invocation WHERE status = 2")]
+        for row in sorted(rows):
+            invocation = self.get(row)
+            if invocation is None:
+                continue
+            invocation.length, invocation.commands = self._journal_size(row)
+            yield invocation
+
+    def _journal_size(self, row: Row) -> tuple[int, int]:
+        found = self._database.first(
+            "SELECT count(*), total(type < 0x8000) FROM journal WHERE key >= ? AND key < ?",
+            (row * JOURNAL_SPAN, (row + 1) * JOURNAL_SPAN),
+        )
+        if found is None:
+            return 0, 0
+        return int(cast(int, found[0])), int(cast(float, found[1]))
+
+    @property
+    def live_count(self) -> int:
+        """Invocations held in memory."""
+        return len(self._live)
+
+    def flush(self) -> None:
+        self._aliases.flush()
+        if self._dirty:
+            self._database.begin()
+            self._upserts.write([encode_invocation(i) for i in self._dirty.values()])
+        if self._deleted:
+            self._database.begin()
+            self._database.executemany(
+                "DELETE FROM invocation WHERE row = ?", [(row,) for row in self._deleted]
+            )
+
+    def committed(self) -> None:
+        self._aliases.committed()
+        live = self._live
+        for invocation in self._touched:
+            if invocation.status is not INVOKED:
+                live.pop(invocation.row, None)
+        self._touched.clear()
+        self._dirty.clear()
+        self._deleted.clear()
+
+
+def encode_invocation(i: Invocation) -> tuple[Value, ...]:
+    """The row, in the order of INVOCATION_COLUMNS."""
+    status = i.status
+    number: int | None = None
+    awaiting: str | None = None
+    completion = _NO_DATA
+    if status is INVOKED or isinstance(status, Invoked):
+        code = INVOKED_CODE
+    elif isinstance(status, Completed):
+        code = COMPLETED
+        completion = (status.at, *encode_result(status.result))
+    elif isinstance(status, Suspended):
+        code, number, awaiting = SUSPENDED, status.known, encode_await(status.awaiting)
+    elif isinstance(status, Scheduled):
+        code, number = SCHEDULED, status.start_at
+    elif isinstance(status, Inboxed):
+        code, number = INBOXED, status.sequence
+    else:
+        code = PAUSED_CODE
+    target, retention, origin, waiter = i.target, i.retention, i.origin, i.waiter
+    return (
+        i.row, i.id, target.service, target.handler, target.key, int(target.kind), code, number, awaiting,
+        i.created_at, i.modified_at, retention.completion_ms, retention.journal_ms,
+        int(origin.kind), origin.id, origin.target,
+        None if waiter is None else waiter.id,
+        None if waiter is None else waiter.completion_id,
+        None if waiter is None else int(waiter.kind),
+        i.idempotency_key, i.deployment, i.protocol_version, i.length, i.commands, i.retry_count,
+        i.next_retry_at, None if i.failure is None else encode_failure(i.failure), i.progress_at,
+        i.scheduled_at, i.start_at, i.inboxed_at, i.running_at, int(i.journal_purged), int(i.has_attached),
+        i.scope, i.limit_key, i.trace_parent, i.attempt, *completion,
+    )  # fmt: skip
+
+
+def decode_invocation(row: tuple[Value, ...]) -> Invocation:
+    """The object; attempt fields are those of an invocation that nothing runs for."""
+    v = dict(zip(INVOCATION_COLUMNS, row, strict=True))
+    waiter_id = v["waiter_id"]
+    return Invocation(
+        row=Row(_int(v["row"])),
+        id=InvocationId(cast(bytes, v["id"])),
+        target=Target(
+            cast(str, v["service"]), cast(str, v["handler"]), _text(v["key"]), TargetKind(_int(v["kind"]))
+        ),
+        status=_status(v),
+        created_at=_int(v["created_at"]),
+        modified_at=_int(v["modified_at"]),
+        retention=Retention(_int(v["completion_ms"]), _int(v["journal_ms"])),
+        origin=Origin(
+            OriginKind(_int(v["origin_kind"])),
+            cast("InvocationId | None", v["origin_id"]),
+            _text(v["origin_target"]),
+        ),
+        waiter=None
+        if waiter_id is None
+        else Waiter(
+            InvocationId(cast(bytes, waiter_id)),
+            _int(v["waiter_completion"]),
+            NotificationKind(_int(v["waiter_kind"])),
+        ),
+        idempotency_key=_text(v["idempotency_key"]),
+        deployment=_text(v["deployment"]),
+        protocol_version=_maybe_int(v["protocol_version"]),
+        length=_int(v["length"]),
+        commands=_int(v["commands"]),
+        retry_count=_int(v["retry_count"]),
+        next_retry_at=_maybe_int(v["next_retry_at"]),
+        failure=None if v["failure"] is None else decode_failure(cast(str, v["failure"])),
+        progress_at=_int(v["progress_at"]),
+        scheduled_at=_maybe_int(v["scheduled_at"]),
+        start_at=_maybe_int(v["start_at"]),
+        inboxed_at=_maybe_int(v["inboxed_at"]),
+        running_at=_maybe_int(v["running_at"]),
+        journal_purged=bool(v["journal_purged"]),
+        has_attached=bool(v["has_attached"]),
+        scope=_text(v["scope"]),
+        limit_key=_text(v["limit_key"]),
+        trace_parent=_text(v["trace_parent"]),
+        attempt=_int(v["attempt"]),
+    )
+
+
+def _status(v: dict[str, Value]) -> Status:
+    code, number = v["status"], v["status_number"]
+    if code == INVOKED_CODE:
+        return INVOKED
+    if code == COMPLETED:
+        result = decode_result(v["result_value"], v["result_code"], v["result_message"], v["result_metadata"])
+        return Completed(result, _int(v["completed_at"]))
+    if code == SUSPENDED:
+        return Suspended(decode_await(cast(str, v["awaiting"])), _int(number))
+    if code == SCHEDULED:
+        return Scheduled(_int(number))
+    if code == INBOXED:
+        return Inboxed(_int(number))
+    return PAUSED
+
+
+def encode_result(result: Result) -> tuple[Value, Value, Value, Value]:
+    """(value, code, message, metadata): a success has only the first, a failure never has it."""
+    if isinstance(result, Success):
+        return result.value, None, None, None
+    metadata = json.dumps(result.metadata) if result.metadata else None
+    return None, result.code, result.message, metadata
+
+
+def decode_result(value: Value, code: Value, message: Value, metadata: Value) -> Result:
+    """The inverse of `encode_result`."""
+    if code is None:
+        return Success(cast(bytes, value) or b"")
+    pairs = tuple((str(k), str(v)) for k, v in json.loads(cast(str, metadata))) if metadata else ()
+    return Failure(_int(code), cast(str, message), pairs)
+
+
+def encode_failure(failure: AttemptFailure) -> str:
+    return json.dumps(
+        [
+            failure.code,
+            failure.message,
+            failure.doc_code,
+            failure.stacktrace,
+            failure.command_index,
+            failure.command_name,
+            failure.command_type,
+            failure.at,
+        ]
+    )
+
+
+def decode_failure(text: str) -> AttemptFailure:
+    return AttemptFailure(*json.loads(text))
+
+
+def _int(value: Value) -> int:
+    return cast(int, value)
+
+
+def _maybe_int(value: Value) -> int | None:
+    return cast("int | None", value)
+
+
+def _text(value: Value) -> str | None:
+    return cast("str | None", value)

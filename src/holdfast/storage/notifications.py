@@ -1,0 +1,82 @@
+"""Notifications as wire bodies: journals store them the way they are replayed."""
+
+from __future__ import annotations
+
+from holdfast.core.model import (
+    VOID,
+    Failure,
+    Notification,
+    NotificationKind,
+    NotificationResult,
+    Result,
+    StartedId,
+    StateKeys,
+    Success,
+    Void,
+)
+from holdfast.protocol import results
+from holdfast.protocol.messages import OutputCommandMessage
+from holdfast.protocol.notifications import NotificationTemplate
+from holdfast.protocol.wire import put_chunk, put_uint, varint
+
+
+def encode_notification(notification: Notification) -> bytes:
+    """The frame body of a notification (protocol, "Commands and notifications")."""
+    ref = notification.ref
+    if notification.kind is NotificationKind.SIGNAL:
+        head = put_chunk(3, ref.encode()) if isinstance(ref, str) else b"\x10" + varint(ref)
+    else:
+        head = put_uint(1, int(ref))
+    result = notification.result
+    if type(result) is Success:
+        value = result.value
+        return head + put_chunk(5, b"\x0a" + varint(len(value)) + value if value else b"")
+    return head + _encode_other(result)
+
+
+def _encode_other(result: NotificationResult) -> bytes:
+    match result:
+        case Failure(code, message, metadata):
+            return put_chunk(6, results.Failure(code, message, metadata).encode())
+        case Void():
+            return b"\x22\x00"
+        case StartedId(text):
+            return put_chunk(16, text.encode())
+        case StateKeys(keys):
+            return put_chunk(17, results.StateKeys(keys).encode())
+        case Success(value):
+            return put_chunk(5, results.Value(value).encode())
+
+
+def decode_notification(type_: int, body: bytes) -> Notification:
+    """The inverse, for views and for restarts."""
+    message = NotificationTemplate.decode(body)
+    ref: int | str | None = message.completion_id
+    if type_ == NotificationKind.SIGNAL:
+        ref = message.signal_id if message.signal_name is None else message.signal_name
+    return Notification(NotificationKind(type_), 0 if ref is None else ref, _decode_result(message.result))
+
+
+def _decode_result(result: results.Result | None) -> NotificationResult:
+    match result:
+        case results.Value(content):
+            return Success(content)
+        case results.Failure(code, message, metadata):
+            return Failure(code, message, metadata)
+        case results.InvocationIdResult(text):
+            return StartedId(text)
+        case results.StateKeys(keys):
+            return StateKeys(keys)
+        case _:
+            return VOID
+
+
+def decode_output(body: bytes) -> Result:
+    """The result in an Output command."""
+    match OutputCommandMessage.decode(body).result:
+        case results.Failure(code, message, metadata):
+            return Failure(code, message, metadata)
+        case results.Value(content):
+            return Success(content)
+        case _:
+            return Success(b"")
