@@ -154,7 +154,9 @@ class MemoryPair:
         return self.client.open(ENCODER.encode("POST", path, (), None), listener, body, end)
 
     def respond(self, stream_id: int, body: bytes = b"", end: bool = True, status: int = 200) -> None:
-        self.server.send_headers(stream_id, [(":status", str(status)), ("content-type", "x")], not body and end)
+        self.server.send_headers(
+            stream_id, [(":status", str(status)), ("content-type", "x")], not body and end
+        )
         if body:
             self.server.send_data(stream_id, body, end_stream=end)
 
@@ -255,4 +257,13 @@ async def eventually(condition: Callable[[], bool], what: str) -> None:
 
 
 Scenario = Callable[[], Awaitable[None]]
-__all__ = ["DEADLINE_S", "MemoryPair", "Owner", "PeerConnection", "Recorder", "SocketPeer", "Stream", "eventually"]
+__all__ = [
+    "DEADLINE_S",
+    "MemoryPair",
+    "Owner",
+    "PeerConnection",
+    "Recorder",
+    "SocketPeer",
+    "Stream",
+    "eventually",
+]

@@ -40,9 +40,9 @@ _CONNECTION_SPECIFIC = frozenset(
     ("connection", "host", "http2-settings", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade")
 )
 # Static table (RFC 7541, appendix A): names worth an index, encoded as "literal without indexing, indexed name".
+_AUTHORITY, _METHOD, _PATH, _SCHEME = 1, 2, 4, 6
 _STATIC_NAMES = {
-    ":authority": 1, ":method": 2, ":path": 4, ":scheme": 6, "accept": 19, "accept-encoding": 16,
-    "authorization": 23, "content-length": 28, "content-type": 31, "user-agent": 58,
+    "accept": 19, "accept-encoding": 16, "authorization": 23, "content-length": 28, "content-type": 31, "user-agent": 58,
 }  # fmt: skip
 
 
@@ -70,8 +70,7 @@ _names: dict[str, bytes] = {}
 def _name_prefix(name: str) -> bytes:
     prefix = _names.get(name)
     if prefix is None:
-        if name not in _STATIC_NAMES:
-            check_name(name)
+        check_name(name)
         index = _STATIC_NAMES.get(name)
         raw = name.encode("ascii")
         prefix = _integer(index, 4, 0) if index is not None else b"\x00" + _integer(len(raw), 7, 0) + raw
@@ -157,13 +156,11 @@ class RequestEncoder:
 
     def _prefix(self, method: str, path: str) -> bytes:
         target = request_target(self._base_path, path)
-        prefix = _TABLE_SIZE_ZERO + encode_fields(
-            (
-                (":method", method),
-                (":scheme", self._scheme),
-                (":authority", self._authority),
-                (":path", target),
-            )
+        for name, value in ((":method", method), (":authority", self._authority)):
+            check_value(name, value)
+        pseudo = ((_METHOD, method), (_SCHEME, self._scheme), (_AUTHORITY, self._authority), (_PATH, target))
+        prefix = _TABLE_SIZE_ZERO + b"".join(
+            bytes((index,)) + _integer(len(value.encode()), 7, 0) + value.encode() for index, value in pseudo
         )
         if len(self._prefixes) >= PATH_CACHE_ENTRIES_MAX:
             self._prefixes.clear()
