@@ -23,6 +23,7 @@ from holdfast.protocol.results import (
 )
 from holdfast.protocol.wire import (
     Fields,
+    last_chunk,
     put_bytes,
     put_chunk,
     put_optional_text,
@@ -70,6 +71,10 @@ class RunCommandMessage:
     @classmethod
     def decode(cls, body: bytes) -> Self:
         """Reads the body."""
+        # The usual run is 58 id 62 length name.
+        usual = len(body) > 3 and body[0] == 0x58 and body[1] < 128 and body[2] == 0x62
+        if usual and (begin := last_chunk(body, 3)):
+            return cls(body[1], text(body[begin:]))
         fields = Fields(body)
         return cls(fields.uint32(11), fields.text(12))
 

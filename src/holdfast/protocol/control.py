@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Self
 
-from holdfast.protocol.futures import Future
+from holdfast.protocol.futures import Future, decode_future
 from holdfast.protocol.results import Failure, Value, ValueOrFailure, put_result
 from holdfast.protocol.wire import (
     Fields,
+    last_chunk,
     put_bytes,
     put_chunk,
     put_diagnostic,
@@ -68,20 +69,34 @@ class StartMessage:
 
     def encode(self) -> bytes:
         """The body; fields in number order."""
-        parts = [put_bytes(1, self.id), put_text(2, self.debug_id), put_uint(3, self.known_entries)]
-        for key, value in self.state_map:
-            parts.append(put_chunk(4, put_bytes(1, key) + put_bytes(2, value)))
-        parts += (
-            put_uint(5, self.partial_state),
-            put_text(6, self.key),
-            put_uint(7, self.retry_count_since_last_stored_entry),
-            put_uint(8, self.duration_since_last_stored_entry),
-            put_uint(9, self.random_seed),
-            put_optional_text(10, self.scope),
-            put_optional_text(11, self.limit_key),
-            put_optional_text(12, self.idempotency_key),
-        )
-        return b"".join(parts)
+        # Once per attempt, and most fields are unset: asking here is quicker than twelve calls.
+        debug_id = self.debug_id.encode()
+        out = b"\n" + varint(len(self.id)) + self.id if self.id else b""
+        if debug_id:
+            out += b"\x12" + varint(len(debug_id)) + debug_id
+        if self.known_entries:
+            out += b"\x18" + varint(self.known_entries)
+        if self.state_map:
+            out += b"".join(
+                [put_chunk(4, put_bytes(1, key) + put_bytes(2, value)) for key, value in self.state_map]
+            )
+        if self.partial_state:
+            out += b"\x28\x01"
+        if self.key:
+            out += put_text(6, self.key)
+        if self.retry_count_since_last_stored_entry:
+            out += b"\x38" + varint(self.retry_count_since_last_stored_entry)
+        if self.duration_since_last_stored_entry:
+            out += b"\x40" + varint(self.duration_since_last_stored_entry)
+        if self.random_seed:
+            out += b"\x48" + varint(self.random_seed)
+        if self.scope is not None:
+            out += put_optional_text(10, self.scope)
+        if self.limit_key is not None:
+            out += put_optional_text(11, self.limit_key)
+        if self.idempotency_key is not None:
+            out += put_optional_text(12, self.idempotency_key)
+        return out
 
     @classmethod
     def decode(cls, body: bytes) -> Self:
@@ -117,6 +132,8 @@ class SuspensionMessage:
     @classmethod
     def decode(cls, body: bytes) -> Self:
         """Reads the body. Raises `AwaitTreeTooDeep` too."""
+        if body and body[0] == 0x22 and (begin := last_chunk(body, 1)):
+            return cls(decode_future(body, begin, len(body)))
         tree = Fields(body).message(4)
         return cls(None if tree is None else Future.decode(tree))
 
@@ -244,6 +261,10 @@ class ProposeRunCompletionMessage:
     @classmethod
     def decode(cls, body: bytes) -> Self:
         """Reads the body."""
+        # The usual proposal is 08 id 72 length content.
+        usual = len(body) > 3 and body[0] == 0x08 and body[1] < 128 and body[2] == 0x72
+        if usual and (begin := last_chunk(body, 3)):
+            return cls(body[1], Value(body[begin:]))
         fields = Fields(body)
         return cls(fields.uint32(1), fields.one_of(_PROPOSAL, scalars=(14,)))
 
@@ -263,6 +284,8 @@ class AwaitingOnMessage:
     @classmethod
     def decode(cls, body: bytes) -> Self:
         """Reads the body. Raises `AwaitTreeTooDeep` too."""
+        if body and body[0] == 0x0A and (begin := last_chunk(body, 1)):
+            return cls(decode_future(body, begin, len(body)))
         fields = Fields(body)
         tree = fields.message(1)
         return cls(None if tree is None else Future.decode(tree), fields.boolean(2))

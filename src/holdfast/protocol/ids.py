@@ -8,10 +8,10 @@ The first 8 raw bytes are the partition key, big-endian (only the text reads the
 targets hash their key into it, so that everything about one key meets in one partition; a workflow run or an
 idempotent request also derives the other 16 bytes from its names, so that asking twice finds the same one.
 
-Encoding is on the hot path, once per invocation. Splitting the numbers until each part is below 62^6 keeps
-the arithmetic on machine-sized integers, and three digits at a time are cut from one string of all 62^3
-triples: 1.8 us, against 2.3 us with a list of pairs and 4.3 us with a list of triples, which misses the
-cache.
+Encoding is on the hot path, once per invocation: 1.3 us. Splitting the numbers until each part is below 62^6
+keeps the arithmetic on machine-sized integers, and two digits at a time come from a table that fits the
+cache. Three at a time need half the look-ups and took 2 to 4 us with ids that differ, since their table does
+not fit.
 """
 
 import binascii
@@ -31,9 +31,8 @@ UNIQUE_BYTES = 16
 
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
-_TRIPLES = "".join([pair + pair.join(_ALPHABET) for pair in _PAIRS])
 _DIGIT = {digit: value for value, digit in enumerate(_ALPHABET)}
-_62_3, _62_6, _62_12 = 62**3, 62**6, 62**12
+_62_2, _62_4, _62_6, _62_12 = 62**2, 62**4, 62**6, 62**12
 
 _RESOURCES = frozenset({"inv", "dp", "sub", "sign", "prom"})
 _VERSION = "1"
@@ -41,19 +40,6 @@ _VERSION = "1"
 _unpack_invocation_id = Struct("<QQQ").unpack
 _unpack_deployment_id = Struct("<QQ").unpack
 _SIGNAL_INDEX = Struct(">I")
-
-
-def _digits_22(number: int) -> str:
-    upper, lower = divmod(number, _62_12)
-    a, b = divmod(upper, _62_6)
-    c, d = divmod(lower, _62_6)
-    a1, b0, b1 = a % _62_3 * 3, b // _62_3 * 3, b % _62_3 * 3
-    c0, c1, d0, d1 = c // _62_3 * 3, c % _62_3 * 3, d // _62_3 * 3, d % _62_3 * 3
-    triples = _TRIPLES
-    return (
-        f"{_ALPHABET[a // _62_3]}{triples[a1 : a1 + 3]}{triples[b0 : b0 + 3]}{triples[b1 : b1 + 3]}"
-        f"{triples[c0 : c0 + 3]}{triples[c1 : c1 + 3]}{triples[d0 : d0 + 3]}{triples[d1 : d1 + 3]}"
-    )
 
 
 def encode_invocation_id(raw: bytes) -> str:
@@ -65,12 +51,11 @@ def encode_invocation_id(raw: bytes) -> str:
     if len(raw) != INVOCATION_ID_BYTES:
         raise ValueError(f"an invocation id is {INVOCATION_ID_BYTES} bytes, got {len(raw)}")
     key, low, high = _unpack_invocation_id(raw)
-    upper, lower = divmod(key, _62_6)
-    u1, l0, l1 = upper % _62_3 * 3, lower // _62_3 * 3, lower % _62_3 * 3
-    triples = _TRIPLES
+    a, b = divmod(key, _62_6)
+    pairs = _PAIRS
     return (
-        f"inv_1{_PAIRS[upper // _62_3]}{triples[u1 : u1 + 3]}{triples[l0 : l0 + 3]}{triples[l1 : l1 + 3]}"
-        f"{_digits_22(high << 64 | low)}"
+        f"inv_1{_ALPHABET[a // _62_4]}{pairs[a // _62_2 % _62_2]}{pairs[a % _62_2]}"
+        f"{pairs[b // _62_4]}{pairs[b // _62_2 % _62_2]}{pairs[b % _62_2]}{_digits_22(high << 64 | low)}"
     )
 
 
@@ -172,6 +157,19 @@ def keyed_partition_key(key: str) -> int:
     from xxhash import xxh3_64_intdigest
 
     return xxh3_64_intdigest(key.encode() + b"\xff")
+
+
+def _digits_22(number: int) -> str:
+    upper, lower = divmod(number, _62_12)
+    a, b = divmod(upper, _62_6)
+    c, d = divmod(lower, _62_6)
+    pairs = _PAIRS
+    return (
+        f"{pairs[a // _62_2]}{pairs[a % _62_2]}"
+        f"{pairs[b // _62_4]}{pairs[b // _62_2 % _62_2]}{pairs[b % _62_2]}"
+        f"{pairs[c // _62_4]}{pairs[c // _62_2 % _62_2]}{pairs[c % _62_2]}"
+        f"{pairs[d // _62_4]}{pairs[d // _62_2 % _62_2]}{pairs[d % _62_2]}"
+    )
 
 
 def _unique(kind: str, scope: str | None, *parts: str) -> bytes:

@@ -25,12 +25,14 @@ from holdfast.protocol.results import (
 )
 from holdfast.protocol.wire import (
     Fields,
+    last_chunk,
     put_chunk,
     put_optional_text,
     put_optional_uint,
     put_text,
     put_uint,
     text,
+    varint,
 )
 
 _ANY_RESULT: Mapping[int, Callable[[bytes], Result]] = {
@@ -70,6 +72,18 @@ class NotificationTemplate:
     @classmethod
     def decode(cls, body: bytes) -> Self:
         """Reads the body of any notification."""
+        # The usual ones are 08 completion or 10 signal, then 2a length and a Value, or 22 00 for void.
+        if len(body) > 3 and body[1] < 128:
+            head, id_, result_tag = body[0], body[1], body[2]
+            short: Result | None = None
+            if result_tag == 0x2A and (begin := last_chunk(body, 3)):
+                short = Value.decode(body[begin:])
+            elif result_tag == 0x22 and body[3:] == b"\0":
+                short = VOID
+            if short is not None and head == 0x08:
+                return cls(id_, None, None, short)
+            if short is not None and head == 0x10:
+                return cls(None, id_, None, short)
         fields = Fields(body)
         result = fields.one_of(_ANY_RESULT, scalars=(16,))
         match fields.last_of(1 << 3, 2 << 3, 3 << 3 | 2):
@@ -92,7 +106,12 @@ class _ValueOrFailure:
 
     def encode(self) -> bytes:
         """The body."""
-        return put_uint(1, self.completion_id) + put_result(self.result, value=5, failure=6)
+        head = b"\x08" + varint(self.completion_id) if self.completion_id else b""
+        if isinstance(self.result, Value) and (content := self.result.content):
+            # A Value is one chunk inside another: two lengths in a row.
+            size = varint(len(content))
+            return head + b"\x2a" + varint(len(content) + len(size) + 1) + b"\n" + size + content
+        return head + put_result(self.result, value=5, failure=6)
 
     @classmethod
     def decode(cls, body: bytes) -> Self:

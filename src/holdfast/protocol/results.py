@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Self, TypeAlias
 
-from holdfast.protocol.wire import Fields, put_chunk, put_diagnostic, put_text, put_uint
+from holdfast.protocol.wire import Fields, last_chunk, put_chunk, put_diagnostic, put_text, put_uint, text
 
 
 @dataclass(slots=True, frozen=True)
@@ -44,6 +44,8 @@ class Value:
     @classmethod
     def decode(cls, body: bytes) -> Self:
         """Reads a Value message (protocol, "Shared nested messages")."""
+        if body and body[0] == 0x0A and (begin := last_chunk(body, 1)):
+            return cls(body[begin:])
         return cls(Fields(body).bytes_(1))
 
 
@@ -102,17 +104,25 @@ Pairs: TypeAlias = tuple[tuple[str, str], ...]
 
 def put_pairs(number: int, pairs: Pairs) -> bytes:
     """A repeated {1 key, 2 value} field; order and duplicates are kept."""
-    if not pairs:
-        return b""
-    return b"".join([put_chunk(number, put_text(1, key) + put_text(2, value)) for key, value in pairs])
+    out = b""
+    for key, value in pairs:
+        pair = put_text(1, key) + put_text(2, value)
+        out += put_chunk(number, pair)
+    return out
 
 
 def read_pairs(chunks: list[bytes]) -> Pairs:
     """The pairs of a repeated {1 key, 2 value} field."""
-    if not chunks:
-        return ()
-    fields = map(Fields, chunks)
-    return tuple([(pair.text(1), pair.text(2)) for pair in fields])
+    return tuple([_read_pair(chunk) for chunk in chunks])
+
+
+def _read_pair(chunk: bytes) -> tuple[str, str]:
+    # The usual pair is 0a k key 12 v value, with a short key.
+    stop = 2 + chunk[1] if len(chunk) > 4 and chunk[0] == 0x0A and chunk[1] < 128 else 0
+    if 0 < stop < len(chunk) and chunk[stop] == 0x12 and (begin := last_chunk(chunk, stop + 1)):
+        return text(chunk[2:stop]), text(chunk[begin:])
+    pair = Fields(chunk)
+    return pair.text(1), pair.text(2)
 
 
 def put_result(
@@ -123,18 +133,14 @@ def put_result(
     Raises:
         ValueError: the message has no member for this kind of result (its number is 0).
     """
-    match result:
-        case None:
-            return b""
-        case Value(content):
-            number = value
-            body = put_chunk(1, content) if content else b""
-        case Failure():
-            number = failure
-            body = result.encode()
-        case Void():
-            number = void
-            body = b""
+    if result is None:
+        return b""
+    if isinstance(result, Value):
+        number, body = value, result.encode()
+    elif isinstance(result, Failure):
+        number, body = failure, result.encode()
+    else:
+        number, body = void, b""
     if not number:
         raise ValueError(f"this message cannot carry a {type(result).__name__}")
     return put_chunk(number, body)

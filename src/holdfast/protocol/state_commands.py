@@ -21,7 +21,7 @@ from holdfast.protocol.results import (
     put_result,
     read_pairs,
 )
-from holdfast.protocol.wire import Fields, put_bytes, put_chunk, put_text, put_uint
+from holdfast.protocol.wire import Fields, last_chunk, put_bytes, put_chunk, put_text, put_uint
 
 _OUTPUT: Mapping[int, Callable[[bytes], ValueOrFailure]] = {14: Value.decode, 15: Failure.decode}
 _EAGER_STATE: Mapping[int, Callable[[bytes], VoidOrValue]] = {13: Void.decode, 14: Value.decode}
@@ -67,6 +67,9 @@ class OutputCommandMessage:
     @classmethod
     def decode(cls, body: bytes) -> Self:
         """Reads the body."""
+        # The usual output is 72 length and a Value.
+        if body and body[0] == 0x72 and (begin := last_chunk(body, 1)):
+            return cls("", Value.decode(body[begin:]))
         fields = Fields(body)
         return cls(fields.text(12), fields.one_of(_OUTPUT))
 
