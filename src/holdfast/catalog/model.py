@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from holdfast.core.model import Retention, RetryPolicy, TargetKind
 from holdfast.invoker.http.api import Endpoint
-from holdfast.protocol.manifest import InputRule, OutputRule, ServiceType
+from holdfast.protocol.manifest import InputRule, OutputRule, ServiceManifest, ServiceType
 
 
 class Mode(StrEnum):
@@ -70,3 +70,35 @@ class Handler:
         else:
             return Retention(self.journal_retention_ms, self.journal_retention_ms)
         return Retention(completion, min(completion, self.journal_retention_ms))
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Effective settings of a service as a whole, or of one handler."""
+
+    public: bool
+    idempotency_retention_ms: int
+    workflow_retention_ms: int
+    journal_retention_ms: int
+    inactivity_timeout_ms: int
+    abort_timeout_ms: int
+    enable_lazy_state: bool
+    retry: RetryPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service at the revision that one deployment serves.
+
+    `manifest` is what the deployment said, `settings` and `handlers` (by name, in the manifest's order) what
+    became of it. `notices` are (code, message) pairs for operators, such as a retention the server cut.
+    """
+
+    name: str
+    type: ServiceType
+    revision: int
+    deployment: str
+    manifest: ServiceManifest
+    settings: Settings
+    handlers: Mapping[str, Handler]
+    notices: tuple[tuple[str, str], ...] = ()

@@ -1,0 +1,176 @@
+"""Discovery: asking a deployment what it serves (protocol, "Discovery").
+
+One GET, repeated a few times while the deployment looks as if it were still starting: whoever registers has
+often started it a second ago. Everything about the answer is judged here and in `protocol.manifest`, so that
+what reaches the catalog can be registered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol
+
+from holdfast.catalog.contents import Discovered
+from holdfast.catalog.errors import DiscoveryError
+from holdfast.invoker.http.api import Endpoint, RequestFailed, Response
+from holdfast.protocol.identity import RequestSigner
+from holdfast.protocol.manifest import DISCOVERY_ACCEPT, ProtocolMode, parse_manifest
+from holdfast.protocol.manifest_json import MANIFEST_BYTES_MAX
+
+DISCOVERY_PATH = "/discover"
+ATTEMPTS_MAX = 4
+FIRST_PAUSE_S = 0.1
+REQUEST_TIMEOUT_S = 10.0
+DEADLINE_S = 30.0
+
+_RETRIED_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
+_SHOWN_BODY_CHARS_MAX = 500
+_SERVER_HEADER = "x-restate-server"
+
+
+class HttpRequests(Protocol):
+    """The part of `HttpClient` that discovery needs."""
+
+    async def request(
+        self,
+        endpoint: Endpoint,
+        method: str,
+        path: str,
+        headers: Sequence[tuple[str, str]],
+        body: bytes = b"",
+        *,
+        timeout_s: float,
+        max_body_bytes: int,
+    ) -> Response: ...
+
+
+class Discovery:
+    """Asks deployments.
+
+    Args:
+        http: carries the request.
+        now_s: the wall clock in whole seconds, for signatures.
+        signer: signs the request when deployments check identities.
+        cluster_name: sent along, for the deployment's logs.
+        first_pause_s: before the second attempt; doubled for each further one.
+        deadline_s: for all attempts together.
+    """
+
+    def __init__(
+        self,
+        http: HttpRequests,
+        now_s: Callable[[], int],
+        *,
+        signer: RequestSigner | None = None,
+        cluster_name: str = "localcluster",
+        first_pause_s: float = FIRST_PAUSE_S,
+        deadline_s: float = DEADLINE_S,
+    ) -> None:
+        self._http = http
+        self._now_s = now_s
+        self._signer = signer
+        self._cluster_name = cluster_name
+        self._first_pause_s = first_pause_s
+        self._deadline_s = deadline_s
+
+    async def discover(
+        self,
+        endpoint: Endpoint,
+        *,
+        headers: tuple[tuple[str, str], ...] | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Discovered:
+        """The deployment's manifest, checked.
+
+        Args:
+            headers: sent along, now and with every invocation; None when whoever registers gave none.
+        Raises:
+            DiscoveryError: META0003 no usable answer; META0014, META0015 the transport does not fit.
+            ManifestError: META0005, META0012, META0013 the answer cannot be registered.
+        """
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                response = await self._ask(endpoint, headers or ())
+        except TimeoutError:
+            raise DiscoveryError(
+                "META0003",
+                f"{canonical_uri(endpoint)} gave no answer to discovery within {self._deadline_s:g} s",
+            ) from None
+        sdk_version = response.headers.get(_SERVER_HEADER)
+        content_type = response.headers.get("content-type", "")
+        manifest = parse_manifest(content_type, response.body, sdk_version=sdk_version)
+        if endpoint.http11 and manifest.protocol_mode is ProtocolMode.BIDI_STREAM:
+            raise DiscoveryError(
+                "META0015",
+                f"{canonical_uri(endpoint)} is registered with HTTP/1.1, which cannot carry the "
+                "bidirectional streams its manifest asks for. Register without use_http_11, or make it REQUEST_RESPONSE",
+            )
+        return Discovered(
+            uri=canonical_uri(endpoint),
+            endpoint=endpoint,
+            http_version="HTTP/1.1" if endpoint.http11 else "HTTP/2.0",
+            manifest=manifest,
+            content_type=content_type,
+            body=response.body,
+            sdk_version=sdk_version,
+            headers=headers,
+            metadata=metadata,
+        )
+
+    async def _ask(self, endpoint: Endpoint, headers: Iterable[tuple[str, str]]) -> Response:
+        """A response with status 200; the last failure when the attempts are used up."""
+        pause_s, attempt = self._first_pause_s, 0
+        while True:
+            attempt += 1
+            try:
+                response = await self._request(endpoint, headers)
+            except RequestFailed as failed:
+                error = _unreachable(endpoint, failed)
+                if error.code != "META0003" or attempt == ATTEMPTS_MAX:
+                    raise error from failed
+            else:
+                if response.status == 200:
+                    return response
+                if response.status not in _RETRIED_STATUSES or attempt == ATTEMPTS_MAX:
+                    raise _bad_status(endpoint, response)
+            await asyncio.sleep(pause_s)
+            pause_s *= 2
+
+    async def _request(self, endpoint: Endpoint, extra: Iterable[tuple[str, str]]) -> Response:
+        headers = [("accept", DISCOVERY_ACCEPT), ("x-restate-cluster-name", self._cluster_name)]
+        if self._signer is not None:
+            headers += self._signer.headers(DISCOVERY_PATH, None, self._now_s())
+        return await self._http.request(
+            endpoint,
+            "GET",
+            DISCOVERY_PATH,
+            [*headers, *extra],
+            timeout_s=REQUEST_TIMEOUT_S,
+            max_body_bytes=MANIFEST_BYTES_MAX,
+        )
+
+
+def canonical_uri(endpoint: Endpoint) -> str:
+    """The one way this endpoint's URI is written: scheme and host in lower case, a trailing slash."""
+    return f"{endpoint.scheme}://{endpoint.authority}{endpoint.base_path}/"
+
+
+def _unreachable(endpoint: Endpoint, failed: RequestFailed) -> DiscoveryError:
+    reason = str(failed)
+    if "META0014" in reason:
+        return DiscoveryError(
+            "META0014",
+            f"error when calling '{canonical_uri(endpoint)}': {reason}. If it speaks HTTP/1.1 only, "
+            "register it with use_http_11",
+        )
+    return DiscoveryError("META0003", f"error when calling '{canonical_uri(endpoint)}': {reason}")
+
+
+def _bad_status(endpoint: Endpoint, response: Response) -> DiscoveryError:
+    body = response.body.decode("utf-8", "replace")[:_SHOWN_BODY_CHARS_MAX]
+    return DiscoveryError(
+        "META0003",
+        f"'{canonical_uri(endpoint)}' answered discovery with status {response.status}. Make sure the URI "
+        f"has the path where the SDK endpoint is mounted, and that it accepts this server's signature. Body: {body}",
+    )

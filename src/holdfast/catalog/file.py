@@ -1,0 +1,246 @@
+"""`meta.sqlite`: the catalog on disk.
+
+One connection, used on the event loop: writes are rare (registrations, patches) and small, so the few
+milliseconds of their fsync are spent where they stand instead of in a thread. WAL with synchronous=FULL: what
+`save` returned from survives a power cut. The file's format has a number, `PRAGMA user_version`; older files
+are brought forward by numbered migrations, each in its own transaction, newer ones are refused.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import NamedTuple
+
+import apsw
+
+from holdfast.catalog.contents import Contents, Registered, Revision
+from holdfast.catalog.errors import CatalogFileError
+from holdfast.catalog.model import Deployment, Mode
+from holdfast.catalog.settings import Patch
+from holdfast.invoker.http.api import Endpoint
+from holdfast.protocol.errors import ManifestError
+from holdfast.protocol.manifest import ProtocolMode, parse_manifest
+
+_BUSY_TIMEOUT_MS = 5_000
+_ANY_VERSION_MAX = 2**31 - 1
+
+MIGRATIONS = (
+    """
+    CREATE TABLE setting (name TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
+    CREATE TABLE deployment (
+        ordinal INTEGER PRIMARY KEY,  -- order of first registration
+        id TEXT NOT NULL UNIQUE,
+        uri TEXT NOT NULL,
+        http11 INTEGER NOT NULL,
+        http_version TEXT NOT NULL,
+        created_at INTEGER NOT NULL,
+        sdk_version TEXT,
+        headers TEXT NOT NULL,        -- JSON [[name, value], ...]
+        metadata TEXT NOT NULL,       -- JSON object
+        content_type TEXT NOT NULL,
+        manifest BLOB NOT NULL        -- as the deployment sent it
+    ) STRICT;
+    CREATE TABLE revision (
+        deployment TEXT NOT NULL REFERENCES deployment (id) ON DELETE CASCADE,
+        service TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        patch TEXT NOT NULL,          -- JSON object of what an operator set
+        PRIMARY KEY (deployment, service)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE service (
+        name TEXT PRIMARY KEY,
+        counter INTEGER NOT NULL,     -- highest revision ever
+        latest TEXT                   -- deployment of new invocations; NULL when it was deleted
+    ) STRICT, WITHOUT ROWID;
+    """,
+)
+"""Entry n brings a file from version n to n + 1. Released entries are never edited."""
+
+
+class _DeploymentRow(NamedTuple):
+    id: str
+    uri: str
+    http11: int
+    http_version: str
+    created_at: int
+    sdk_version: str | None
+    headers: str
+    metadata: str
+    content_type: str
+    manifest: bytes
+
+
+class CatalogFile:
+    """An open `meta.sqlite`."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create, and bring to this release's format.
+
+        Raises:
+            CatalogFileError: not a database, not readable, or written by a newer release.
+        """
+        self._path = path
+        self._db: apsw.Connection | None = None
+        try:
+            self._db = apsw.Connection(str(path))
+            self._db.set_busy_timeout(_BUSY_TIMEOUT_MS)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.execute("PRAGMA foreign_keys=ON")
+            self._migrate(self._db)
+        except apsw.Error as error:
+            self.close()
+            raise CatalogFileError("catalog_unreadable", f"{path} cannot be used: {error}") from error
+        except CatalogFileError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the file. Harmless when called twice."""
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+    def partitions(self, wanted: int | None) -> int:
+        """The number of partitions fixed when the file was created: `wanted`, or 1, the first time.
+
+        Raises:
+            CatalogFileError: the file was created with another number.
+        """
+        with self._open as db:
+            db.execute("INSERT INTO setting VALUES ('partitions', ?) ON CONFLICT DO NOTHING", (wanted or 1,))
+        stored = db.execute("SELECT value FROM setting WHERE name = 'partitions'").get
+        if wanted is not None and stored != wanted:
+            raise CatalogFileError(
+                "partitions_mismatch",
+                f"{self._path} was created with {stored} partitions and the configuration asks for {wanted}. "
+                "The number is fixed when a data directory is created: "
+                f"configure {stored}, or use a new directory",
+            )
+        return int(stored)
+
+    def load(self) -> Contents:
+        """Everything that was saved.
+
+        Raises:
+            CatalogFileError: a stored manifest cannot be read any more.
+        """
+        revisions: dict[str, dict[str, Revision]] = {}
+        for deployment, service, number, patch in self._open.execute(
+            "SELECT deployment, service, number, patch FROM revision"
+        ):
+            revisions.setdefault(deployment, {})[service] = Revision(number, Patch(**json.loads(patch)))
+        deployments: dict[str, Registered] = {}
+        for row in self._open.execute(
+            "SELECT id, uri, http11, http_version, created_at, sdk_version, headers, metadata, content_type, "
+            "manifest FROM deployment ORDER BY ordinal"
+        ):
+            registered = self._registered(_DeploymentRow(*row), revisions.get(row[0], {}))
+            deployments[registered.deployment.id] = registered
+        latest: dict[str, str] = {}
+        counters: dict[str, int] = {}
+        for name, counter, deployment in self._open.execute("SELECT name, counter, latest FROM service"):
+            counters[name] = counter
+            if deployment is not None:
+                latest[name] = deployment
+        return Contents(deployments, latest, counters)
+
+    def save(self, before: Contents, after: Contents) -> None:
+        """Make `after` durable; only what differs from `before`, which is on disk, is written."""
+        with self._open as db:
+            for id_ in before.deployments.keys() - after.deployments.keys():
+                db.execute("DELETE FROM deployment WHERE id = ?", (id_,))
+            for id_, registered in after.deployments.items():
+                if before.deployments.get(id_) is not registered:
+                    _put(db, registered)
+            for name, counter in after.counters.items():
+                latest = after.latest.get(name)
+                if (before.counters.get(name), before.latest.get(name)) != (counter, latest):
+                    db.execute(
+                        "INSERT INTO service VALUES (?1, ?2, ?3) "
+                        "ON CONFLICT DO UPDATE SET counter = ?2, latest = ?3",
+                        (name, counter, latest),
+                    )
+
+    @property
+    def _open(self) -> apsw.Connection:
+        if self._db is None:
+            raise CatalogFileError("catalog_closed", f"{self._path} is closed: the server is shutting down")
+        return self._db
+
+    def _migrate(self, db: apsw.Connection) -> None:
+        version = db.pragma("user_version")
+        if version > len(MIGRATIONS):
+            raise CatalogFileError(
+                "catalog_too_new",
+                f"{self._path} has format {version} and this release reads up to {len(MIGRATIONS)}. "
+                "It was written by a newer release: start that one, or restore a backup",
+            )
+        for number in range(version, len(MIGRATIONS)):
+            with db:
+                db.execute(MIGRATIONS[number])
+                db.pragma("user_version", number + 1)
+
+    def _registered(self, row: _DeploymentRow, revisions: Mapping[str, Revision]) -> Registered:
+        try:
+            # What was accepted once stays readable: a version range that this release no longer speaks is for
+            # the invoker to report, on the invocations that need it.
+            manifest = parse_manifest(
+                row.content_type,
+                row.manifest,
+                sdk_version=row.sdk_version,
+                server_min=1,
+                server_max=_ANY_VERSION_MAX,
+            )
+        except ManifestError as error:
+            raise CatalogFileError(
+                "catalog_manifest",
+                f"the manifest of deployment {row.id} in {self._path} cannot be read: {error.message}",
+            ) from error
+        streams = manifest.protocol_mode is ProtocolMode.BIDI_STREAM
+        deployment = Deployment(
+            id=row.id,
+            uri=row.uri,
+            endpoint=Endpoint.parse(row.uri, bool(row.http11)),
+            mode=Mode.BIDI_STREAM if streams else Mode.REQUEST_RESPONSE,
+            http_version=row.http_version,
+            min_protocol_version=manifest.min_protocol_version,
+            max_protocol_version=manifest.max_protocol_version,
+            created_at=row.created_at,
+            sdk_version=row.sdk_version,
+            additional_headers=tuple([(name, value) for name, value in json.loads(row.headers)]),
+            metadata=json.loads(row.metadata),
+        )
+        return Registered(deployment, manifest, row.content_type, row.manifest, revisions)
+
+
+def _put(db: apsw.Connection, registered: Registered) -> None:
+    deployment = registered.deployment
+    db.execute(
+        "INSERT INTO deployment (id, uri, http11, http_version, created_at, sdk_version, headers, metadata, "
+        "content_type, manifest) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (id) "
+        "DO UPDATE SET uri = ?2, http11 = ?3, http_version = ?4, created_at = ?5, sdk_version = ?6, "
+        "headers = ?7, metadata = ?8, content_type = ?9, manifest = ?10",
+        (
+            deployment.id,
+            deployment.uri,
+            deployment.endpoint.http11,
+            deployment.http_version,
+            deployment.created_at,
+            deployment.sdk_version,
+            json.dumps(deployment.additional_headers),
+            json.dumps(dict(deployment.metadata)),
+            registered.content_type,
+            registered.body,
+        ),
+    )
+    db.execute("DELETE FROM revision WHERE deployment = ?", (deployment.id,))
+    for service, revision in registered.revisions.items():
+        said = {name: value for name, value in asdict(revision.patch).items() if value is not None}
+        db.execute(
+            "INSERT INTO revision VALUES (?, ?, ?, ?)",
+            (deployment.id, service, revision.number, json.dumps(said)),
+        )
