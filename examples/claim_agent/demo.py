@@ -31,7 +31,7 @@ from examples.claim_agent.account import INTERRUPTED, Facts, checks, table
 from examples.claim_agent.bank import Payment
 from examples.claim_agent.effects import EffectLog
 from examples.claim_agent.processes import Child, Children, free_port
-from examples.claim_agent.server_view import JournaledStep, Json, ServerView, TooLate, until
+from examples.claim_agent.server_view import DemoError, JournaledStep, Json, ServerView, until
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -104,6 +104,13 @@ class Stage:
     effects: EffectLog
     model_log: Path
 
+    def start_world(self) -> None:
+        """Start the bank and the model endpoint, and wait until the bank is open."""
+        for outside in (self.bank, self.model):
+            if outside is not None:
+                outside.start()
+        until("the bank to open", lambda: answers(self.bank_url))
+
     def start_application(self) -> None:
         """Start the server and the agent, for the first time or again, and wait until they answer."""
         self.server.start()
@@ -111,10 +118,10 @@ class Stage:
         until("the server to answer", self.server_ready)
 
     def server_ready(self) -> bool | None:
-        """True once the server answers. Raises TooLate when it has died instead."""
+        """True once the server answers. Raises DemoError when it has died instead."""
         for child in (self.server, self.service):
             if not child.alive():
-                raise TooLate(f"the {child.name} ended by itself; its last lines are below")
+                raise DemoError(f"the {child.name} ended by itself; its last lines are below")
         return self.view.ready()
 
     def kill_application(self) -> None:
@@ -131,14 +138,14 @@ class Stage:
         return bool(self.ledger()) or None
 
 
-def set_stage(children: Children, agent: str) -> Stage:
+def set_stage(children: Children, agent: str, bank_confirms_after_ms: int) -> Stage:
     """Choose ports and write down every command; nothing runs yet.
 
     Raises:
-        TooLate: the TypeScript agent's packages are not installed.
+        DemoError: the TypeScript agent's packages are not installed.
     """
     if agent == "typescript" and not (AGENTS[agent][1] / "node_modules").exists():
-        raise TooLate(f"run `npm ci` in {AGENTS[agent][1]} first")
+        raise DemoError(f"run `npm ci` in {AGENTS[agent][1]} first")
     folder = children.folder
     ingress, admin, service, bank, model = (free_port() for _ in range(5))
     real = {name: os.environ[name] for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL") if os.environ.get(name)}
@@ -148,7 +155,7 @@ def set_stage(children: Children, agent: str) -> Stage:
         folder / "effects.jsonl",
         f"http://127.0.0.1:{bank}",
     )
-    bank_options = ("--port", str(bank), "--confirm-after-ms", str(BANK_CONFIRMS_AFTER_MS))
+    bank_options = ("--port", str(bank), "--confirm-after-ms", str(bank_confirms_after_ms))
     model_options = ("--port", str(model), "--script", str(HERE / "script.json"), "--log", str(model_log))
     command, home = AGENTS[agent]
     return Stage(
@@ -188,14 +195,11 @@ def perform(stage: Stage, timeline: Timeline) -> Facts:
     """The story, from an empty data directory to a decided claim.
 
     Raises:
-        TooLate: something that should have happened did not.
+        DemoError: something that should have happened did not.
     """
     view, say, loud = stage.view, timeline.say, timeline.loud
 
-    for outside in (stage.bank, stage.model):
-        if outside is not None:
-            outside.start()
-    until("the bank to open", lambda: answers(stage.bank_url))
+    stage.start_world()
     stage.start_application()
     say("server", f"started on an empty data directory (pid {stage.server.pids[-1]})")
     until("the service to be found", lambda: view.register(stage.service_url))
@@ -221,7 +225,7 @@ def perform(stage: Stage, timeline: Timeline) -> Facts:
     approved_at_s = time.time()
     approval: Json = {"approved": True, "by": "Ada"}
     if view.call(f"/{SERVICE}/{KEY}/approve", approval) is None:
-        raise TooLate("the approval was not accepted")
+        raise DemoError("the approval was not accepted")
     say("human", f"POST /{SERVICE}/{KEY}/approve {json.dumps(approval)}")
 
     until("the bank to be asked", stage.payment_begun)
@@ -305,9 +309,9 @@ def main() -> int:
     try:
         with Children(folder) as children:
             try:
-                stage = set_stage(children, options.agent)
+                stage = set_stage(children, options.agent, BANK_CONFIRMS_AFTER_MS)
                 facts = perform(stage, timeline)
-            except TooLate as error:
+            except DemoError as error:
                 print(f"\n{error}\n{children.tails()}", file=sys.stderr)
                 return 1
             if options.facts:

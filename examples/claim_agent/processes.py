@@ -94,7 +94,8 @@ class Children:
 
     def add(self, name: str, command: Sequence[str], folder: Path, **environment: str) -> Child:
         """A program that will run in `folder` with these additions to the environment; not started yet."""
-        child = Child(name, command, folder, environment, self.folder / f"{name}.log")
+        scratch = {"TMPDIR": str(self.folder)}  # so that what it leaves there goes away with the rest
+        child = Child(name, command, folder, scratch | environment, self.folder / f"{name}.log")
         self._children.append(child)
         return child
 

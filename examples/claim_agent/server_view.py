@@ -20,8 +20,8 @@ WAIT_MAX_S = 40.0
 Json = dict[str, object]
 
 
-class TooLate(Exception):
-    """Something the demo waited for did not happen. The message says what."""
+class DemoError(Exception):
+    """The demo cannot go on. The message says what was missing, or what did not happen in time."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def until(what: str, ask: Callable[[], T | None]) -> T:
     """Ask until the answer is something, and return it.
 
     Raises:
-        TooLate: there was no answer within WAIT_MAX_S; says `what` was waited for.
+        DemoError: there was no answer within WAIT_MAX_S; says `what` was waited for.
     """
     deadline = time.monotonic() + WAIT_MAX_S
     while time.monotonic() < deadline:
@@ -45,7 +45,7 @@ def until(what: str, ask: Callable[[], T | None]) -> T:
         if answer is not None:
             return answer
         time.sleep(POLL_S)
-    raise TooLate(f"waited {WAIT_MAX_S:.0f} s for {what}, in vain")
+    raise DemoError(f"waited {WAIT_MAX_S:.0f} s for {what}, in vain")
 
 
 class ServerView:
