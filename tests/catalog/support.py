@@ -24,7 +24,12 @@ def service(name: str, *handlers: JSON_OBJECT, ty: str = "SERVICE", **options: o
 def manifest(*services: JSON_OBJECT, versions: tuple[int, int] = (5, 7), mode: str = "BIDI_STREAM") -> bytes:
     low, high = versions
     return json.dumps(
-        {"protocolMode": mode, "minProtocolVersion": low, "maxProtocolVersion": high, "services": list(services)}
+        {
+            "protocolMode": mode,
+            "minProtocolVersion": low,
+            "maxProtocolVersion": high,
+            "services": list(services),
+        }
     ).encode()
 
 

@@ -104,7 +104,8 @@ class Discovery:
             raise DiscoveryError(
                 "META0015",
                 f"{canonical_uri(endpoint)} is registered with HTTP/1.1, which cannot carry the "
-                "bidirectional streams its manifest asks for. Register without use_http_11, or make it REQUEST_RESPONSE",
+                "bidirectional streams its manifest asks for. Register without use_http_11, or make it "
+                "REQUEST_RESPONSE",
             )
         return Discovered(
             uri=canonical_uri(endpoint),
@@ -172,5 +173,6 @@ def _bad_status(endpoint: Endpoint, response: Response) -> DiscoveryError:
     return DiscoveryError(
         "META0003",
         f"'{canonical_uri(endpoint)}' answered discovery with status {response.status}. Make sure the URI "
-        f"has the path where the SDK endpoint is mounted, and that it accepts this server's signature. Body: {body}",
+        f"has the path where the SDK endpoint is mounted, and that it accepts this server's signature. "
+        f"Body: {body}",
     )
