@@ -1,0 +1,78 @@
+"""One request and its response, without the HTTP version they travel in.
+
+`dispatch` reads the request and calls `respond` once, now or later. If the client goes away first, the
+connection calls `abandon`, and whoever waits on the client's behalf stops; a late `respond` is then harmless.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class IngressLimits:
+    """What one server accepts. Sizes in bytes, times in seconds."""
+
+    request_bytes_max: int = 32 << 20
+    """One body."""
+    buffered_bytes_max: int = 512 << 20
+    """All bodies that are arriving or waiting for the engine, together; more answers 429."""
+    header_bytes_max: int = 64 << 10
+    """Request line and headers together; more answers 431."""
+    header_count_max: int = 256
+    concurrent_requests_max: int = 20_000
+    """Requests that wait for the engine; more answers 429."""
+    connections_max: int = 20_000
+    """More are closed at once."""
+    pipelined_requests_max: int = 1024
+    """Requests of one HTTP/1.1 connection that wait behind another; more ends the connection."""
+    streams_max: int = 256
+    """Concurrent streams of one HTTP/2 connection."""
+    header_deadline_s: float = 15.0
+    """From a request's first byte to the end of its headers."""
+    body_deadline_s: float = 30.0
+    """From the end of the headers to the end of the body, plus a second per `body_bytes_per_s_min`."""
+    body_bytes_per_s_min: int = 8 << 10
+    keep_alive_s: float = 75.0
+    """How long a connection may sit without a request."""
+    write_deadline_s: float = 60.0
+    """How long a client may leave a response unread."""
+    scopes_enabled: bool = False
+    """Whether `/restate/scope/...` and limit keys reach the engine."""
+
+
+class Waiting(Protocol):
+    """Somebody who will respond later."""
+
+    def abandon(self) -> None:
+        """The client is gone: stop waiting."""
+
+    def refuse(self, status: int, message: str) -> None:
+        """Respond with a refusal now and stop waiting."""
+
+
+class Exchange:
+    """A complete request. `target` is path and query as received; `headers` are in order, names in lower
+    case, without HTTP/2's pseudo headers."""
+
+    __slots__ = ("body", "headers", "method", "target", "waiting")
+
+    def __init__(self, method: str, target: str, headers: list[tuple[str, str]], body: bytes) -> None:
+        self.method = method
+        self.target = target
+        self.headers = headers
+        self.body = body
+        self.waiting: Waiting | None = None
+
+    def respond(self, status: int, fields: Sequence[tuple[str, str]], body: bytes) -> None:
+        """Send the response, whole. Does nothing when the client is gone."""
+        raise NotImplementedError
+
+    def abandon(self) -> None:
+        """The client went away."""
+        waiting = self.waiting
+        if waiting is not None:
+            self.waiting = None
+            waiting.abandon()

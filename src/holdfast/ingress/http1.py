@@ -1,0 +1,411 @@
+"""HTTP/1.1 connections: bytes to exchanges and responses to bytes, one write per response.
+
+The parser (httptools) calls back for each piece of a request; a complete one becomes an `Http1Exchange`.
+Requests that arrive behind an unanswered one wait in `_queue` and are handled strictly in order, one at a
+time; when a few wait the socket is read no further. A request that must be refused before it is complete
+(too large, malformed) takes its place in the same order, and after its response the connection ends: the
+rest of the request was never read, so nothing behind it can be trusted. It ends politely: the write side is
+closed and what still arrives is discarded for a moment, because closing a socket with unread bytes resets it
+and the client would lose the very response that explains.
+
+A client that closes its side is taken to be gone; half-closed clients are not served.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Final
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+
+from holdfast.ingress.errors import (
+    HEADERS_TOO_LARGE,
+    OVERLOADED,
+    REQUEST_TIMEOUT,
+    body_too_large,
+    refusal,
+)
+from holdfast.ingress.exchange import Exchange
+from holdfast.ingress.site import Site
+
+PIPELINE_PAUSE_REQUESTS: Final = 16
+LINGER_S: Final = 2.0
+NAME_CACHE_ENTRIES_MAX: Final = 1024
+NAME_CACHE_BYTES_MAX: Final = 64
+JOIN_BYTES_MAX: Final = 64 << 10
+
+# What a connection is doing; deadlines depend on it.
+_IDLE, _HEAD, _BODY, _WAIT, _LINGER, _CLOSED = range(6)
+
+_PHRASES = {status.value: status.phrase for status in HTTPStatus} | {470: "Not Ready"}
+_STATUS_LINES = {code: f"HTTP/1.1 {code} {_PHRASES.get(code, 'Status')}\r\n" for code in range(200, 600)}
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_names: dict[bytes, str] = {}
+
+
+class Http1Exchange(Exchange):
+    """A request of an HTTP/1 connection. `refused` holds the response of one that never became complete."""
+
+    __slots__ = ("connection", "keep_alive", "old", "origin", "refused")
+
+    def __init__(self, connection: Http1Connection) -> None:
+        super().__init__("", "", [], b"")
+        self.connection = connection
+        self.keep_alive = True
+        self.old = False
+        self.origin: str | None = None
+        self.refused: tuple[int, str] | None = None
+
+    def respond(self, status: int, fields: Sequence[tuple[str, str]], body: bytes) -> None:
+        self.connection.respond(self, status, fields, body)
+
+
+class Http1Connection(asyncio.Protocol):
+    """One client connection speaking HTTP/1.0 or 1.1."""
+
+    def __init__(self, site: Site, transport: asyncio.Transport) -> None:
+        self._site = site
+        self._transport = transport
+        self._limits = site.limits
+        self._parser = HttpRequestParser(self)
+        self._phase = _IDLE
+        self._since_s = site.now_s
+        self._arriving: Http1Exchange | None = None
+        self._current: Http1Exchange | None = None
+        self._queue: deque[Http1Exchange] = deque()
+        self._url = b""
+        self._head_bytes = 0
+        self._unparsed_bytes = 0
+        self._in_head = False
+        self._body: list[bytes] = []
+        self._body_bytes = 0
+        self._reading_paused = False
+        self._write_paused_s: float | None = None
+        self._continue_owed = False
+        self._ending = False
+        self._pumping = False
+
+    # ------------------------------------------------------------ bytes in
+
+    def data_received(self, data: bytes) -> None:
+        if self._ending:
+            return
+        was_in_head = self._in_head
+        while True:
+            try:
+                self._parser.feed_data(data)
+                break
+            except HttpParserUpgrade as upgrade:
+                # An upgrade we do not offer: answered as an ordinary request, and HTTP/1.1 goes on behind it.
+                data = data[upgrade.args[0] :]
+                self._parser = HttpRequestParser(self)
+                if not data or self._ending:
+                    return
+            except HttpParserError as error:
+                if not self._ending:
+                    self._refuse(400, f"bad request: {error}")
+                return
+        if was_in_head and self._in_head:
+            # The whole chunk was part of one head, which the parser keeps until a header is complete.
+            self._unparsed_bytes += len(data)
+            if self._unparsed_bytes > self._limits.header_bytes_max and not self._ending:
+                self._refuse(431, HEADERS_TOO_LARGE)
+
+    def on_message_begin(self) -> None:
+        if self._ending:
+            return
+        self._arriving = Http1Exchange(self)
+        self._url = b""
+        self._head_bytes = self._unparsed_bytes = 0
+        self._in_head = True
+        if self._current is None:
+            self._phase = _HEAD
+            self._since_s = self._site.now_s
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        arriving = self._arriving
+        if not self._in_head or arriving is None:
+            return  # a trailer
+        self._head_bytes += len(name) + len(value) + 4
+        field = _names.get(name)
+        if field is None:
+            field = _field_name(name)
+        try:
+            text = value.decode()
+        except UnicodeDecodeError:
+            self._refuse(400, f"bad header {field}: the value is not UTF-8")
+            return
+        if field == "origin":
+            arriving.origin = text
+        arriving.headers.append((field, text))
+        limits = self._limits
+        if self._head_bytes > limits.header_bytes_max or len(arriving.headers) > limits.header_count_max:
+            self._refuse(431, HEADERS_TOO_LARGE)
+
+    def on_headers_complete(self) -> None:
+        arriving = self._arriving
+        if arriving is None or self._ending:
+            return
+        self._in_head = False
+        limits, parser = self._limits, self._parser
+        if self._head_bytes + len(self._url) > limits.header_bytes_max:
+            self._refuse(431, HEADERS_TOO_LARGE)
+            return
+        arriving.method = parser.get_method().decode("ascii")
+        version = parser.get_http_version()
+        arriving.old = version == "1.0"
+        try:
+            arriving.target = _origin_form(self._url.decode())
+        except UnicodeDecodeError:
+            self._refuse(400, "bad path: it is not UTF-8")
+            return
+        if self._phase == _HEAD:
+            self._phase = _BODY
+            self._since_s = self._site.now_s
+        for field, value in arriving.headers:
+            if field == "content-length":
+                if not self._fits(int(value)):
+                    return
+            elif field == "expect" and value.lower() == "100-continue" and not arriving.old:
+                self._continue_owed = True
+        if self._continue_owed and self._current is None:
+            self._continue_owed = False
+            self._transport.write(_CONTINUE)
+
+    def on_body(self, body: bytes) -> None:
+        if self._ending:
+            return
+        self._body_bytes += len(body)
+        self._site.buffered_bytes += len(body)
+        if self._body_bytes > self._limits.request_bytes_max:
+            self._refuse(413, body_too_large(self._limits.request_bytes_max).message)
+        elif self._site.buffered_bytes > self._limits.buffered_bytes_max:
+            self._refuse(429, OVERLOADED)
+        else:
+            self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        arriving = self._arriving
+        if arriving is None or self._ending:
+            return
+        self._arriving = None
+        self._continue_owed = False
+        if self._body:
+            arriving.body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+            self._body = []
+            self._body_bytes = 0
+        arriving.keep_alive = self._parser.should_keep_alive()
+        if not arriving.keep_alive:
+            self._ending = True
+        if self._current is None:
+            self._begin(arriving)
+        else:
+            self._enqueue(arriving)
+
+    # ------------------------------------------------------------ in order
+
+    def _begin(self, exchange: Http1Exchange) -> None:
+        self._current = exchange
+        self._phase = _WAIT
+        if exchange.refused is None:
+            self._site.handle(exchange)
+        else:
+            exchange.respond(*refusal(*exchange.refused))
+
+    def _enqueue(self, exchange: Http1Exchange) -> None:
+        queue = self._queue
+        queue.append(exchange)
+        if len(queue) >= PIPELINE_PAUSE_REQUESTS and not self._reading_paused:
+            self._reading_paused = True
+            self._transport.pause_reading()
+        if len(queue) > self._limits.pipelined_requests_max and not self._ending:
+            self._refuse(429, OVERLOADED)
+
+    def _refuse(self, status: int, message: str) -> None:
+        """Answer the arriving request with an error, in its turn, and end the connection after it."""
+        self._ending = True
+        self._release_body()
+        exchange = self._arriving or Http1Exchange(self)
+        self._arriving = None
+        exchange.keep_alive = False
+        exchange.refused = (status, message)
+        if self._current is None:
+            self._begin(exchange)
+        else:
+            self._enqueue(exchange)
+
+    def respond(
+        self, exchange: Http1Exchange, status: int, fields: Sequence[tuple[str, str]], body: bytes
+    ) -> None:
+        """Write a response and go on with the next request."""
+        if exchange is not self._current:
+            return
+        if self._site.draining:
+            exchange.keep_alive = False
+        parts = [_STATUS_LINES[status], "date: ", self._site.date, "\r\n"]
+        for name, value in fields:
+            parts += (name, ": ", value, "\r\n")
+        if exchange.origin is not None:
+            parts.append(
+                f"access-control-allow-origin: {exchange.origin}\r\n"
+                "access-control-allow-credentials: true\r\n"
+                "vary: origin, access-control-request-method, access-control-request-headers\r\n"
+            )
+        if not exchange.keep_alive:
+            parts.append("connection: close\r\n")
+        elif exchange.old:
+            parts.append("connection: keep-alive\r\n")
+        parts.append(f"content-length: {len(body)}\r\n\r\n")
+        head = "".join(parts).encode("latin-1", "replace")
+        if exchange.method == "HEAD" or not body:
+            self._transport.write(head)
+        elif len(body) <= JOIN_BYTES_MAX:
+            self._transport.write(head + body)
+        else:
+            self._transport.writelines((head, body))
+        self._site.buffered_bytes -= len(exchange.body)
+        self._current = None
+        if not exchange.keep_alive:
+            self._finish(exchange.refused is not None)
+        elif not self._pumping:
+            self._next()
+
+    def _next(self) -> None:
+        """Go on behind a response: with waiting requests, or with what is arriving."""
+        self._pumping = True
+        while self._queue and self._current is None and self._write_paused_s is None:
+            self._begin(self._queue.popleft())
+        self._pumping = False
+        if self._current is not None or self._phase in (_LINGER, _CLOSED):
+            return
+        self._since_s = self._site.now_s
+        if self._write_paused_s is not None:
+            self._phase = _IDLE  # `resume_writing` goes on
+            return
+        if self._reading_paused:
+            self._reading_paused = False
+            self._transport.resume_reading()
+        if self._arriving is None:
+            self._phase = _IDLE
+        elif self._in_head:
+            self._phase = _HEAD
+        else:
+            self._phase = _BODY
+            if self._continue_owed:
+                self._continue_owed = False
+                self._transport.write(_CONTINUE)
+
+    def _fits(self, size: int) -> bool:
+        """Whether a body of an announced size is let in; the request is refused otherwise."""
+        if size > self._limits.request_bytes_max:
+            self._refuse(413, body_too_large(self._limits.request_bytes_max).message)
+        elif self._site.buffered_bytes + size > self._limits.buffered_bytes_max:
+            self._refuse(429, OVERLOADED)
+        else:
+            return True
+        return False
+
+    # ------------------------------------------------------------ ends
+
+    def _finish(self, unread: bool) -> None:
+        """The last response is written: close once it has gone out; `unread` discards what still comes in."""
+        self._ending = True
+        self._abandon_all()
+        if self._reading_paused:
+            self._reading_paused = False
+            self._transport.resume_reading()
+        self._phase = _LINGER
+        self._since_s = self._site.now_s
+        if unread and self._transport.can_write_eof():
+            self._transport.write_eof()
+        else:
+            self._transport.close()
+
+    def _release_body(self) -> None:
+        self._site.buffered_bytes -= self._body_bytes
+        self._body = []
+        self._body_bytes = 0
+
+    def _abandon_all(self) -> None:
+        self._release_body()
+        self._arriving = None
+        current, self._current = self._current, None
+        if current is not None:
+            self._site.buffered_bytes -= len(current.body)
+            current.abandon()
+        for exchange in self._queue:
+            self._site.buffered_bytes -= len(exchange.body)
+        self._queue.clear()
+
+    def eof_received(self) -> bool:
+        return False  # the transport closes itself
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._phase = _CLOSED
+        self._ending = True
+        self._abandon_all()
+        self._site.remove(self)
+
+    def pause_writing(self) -> None:
+        self._write_paused_s = self._site.now_s
+        if not self._reading_paused:
+            self._reading_paused = True
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self._write_paused_s = None
+        if self._phase == _CLOSED:
+            return
+        if self._current is None:
+            if self._phase != _LINGER:
+                self._next()
+        elif self._reading_paused and len(self._queue) < PIPELINE_PAUSE_REQUESTS:
+            self._reading_paused = False
+            self._transport.resume_reading()
+
+    def sweep(self, now_s: float) -> None:
+        limits, lasted_s = self._limits, now_s - self._since_s
+        if self._write_paused_s is not None and now_s - self._write_paused_s > limits.write_deadline_s:
+            self.abort()
+        elif self._phase == _HEAD:
+            if lasted_s > limits.header_deadline_s:
+                self._refuse(408, REQUEST_TIMEOUT)
+        elif self._phase == _BODY:
+            if lasted_s > limits.body_deadline_s + self._body_bytes / limits.body_bytes_per_s_min:
+                self._refuse(408, REQUEST_TIMEOUT)
+        elif self._phase == _IDLE:
+            if lasted_s > limits.keep_alive_s:
+                self._transport.close()
+        elif self._phase == _LINGER and lasted_s > LINGER_S and self._write_paused_s is None:
+            self._transport.close()
+
+    def drain(self) -> None:
+        if self._phase == _IDLE and self._current is None and not self._queue:
+            self._transport.close()
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+
+def _field_name(name: bytes) -> str:
+    field = name.decode("latin-1").lower()
+    if len(name) <= NAME_CACHE_BYTES_MAX:
+        if len(_names) >= NAME_CACHE_ENTRIES_MAX:
+            _names.clear()
+        _names[name] = field
+    return field
+
+
+def _origin_form(target: str) -> str:
+    """Path and query of a request target, which proxies may send with scheme and authority."""
+    if target[:1] == "/" or "://" not in target:
+        return target
+    _, _, rest = target.partition("://")
+    slash = rest.find("/")
+    return rest[slash:] if slash >= 0 else "/"
