@@ -2,6 +2,7 @@
 
 import types
 from dataclasses import fields
+from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from hypothesis import strategies as st
@@ -47,14 +48,12 @@ futures = st.recursive(
 MESSAGE_CLASSES = [*messages.TYPE_OF_MESSAGE, messages.NotificationTemplate]
 
 
+@cache
 def message_of(cls: type[Any]) -> st.SearchStrategy[Any]:
     """Any value of a message class, each oneof set or not."""
     hints = get_type_hints(cls)
     built = st.builds(cls, **{f.name: _value(hints[f.name], f.name) for f in fields(cls)})
     return built.map(_with_one_id)
-
-
-any_message = st.sampled_from(MESSAGE_CLASSES).flatmap(message_of)
 
 
 def _value(hint: Any, name: str) -> st.SearchStrategy[Any]:
@@ -87,3 +86,7 @@ def _with_one_id(message: Any) -> Any:
                 if name not in chosen:
                     setattr(message, name, None)
     return message
+
+
+any_message = st.one_of([message_of(cls) for cls in MESSAGE_CLASSES])
+"""One of any class; a flat choice, which hypothesis draws from several times faster than a dependent one."""

@@ -52,7 +52,7 @@ def test_the_captures_cover_most_of_the_protocol() -> None:
 @pytest.mark.parametrize("cls", MESSAGE_CLASSES, ids=lambda cls: cls.__name__)
 def test_any_message_survives_the_wire(cls: type[Message]) -> None:
     @given(message_of(cls))
-    @settings(max_examples=60)
+    @settings(max_examples=40)
     def law(message: Message) -> None:
         assert cls.decode(message.encode()) == message
 
@@ -60,7 +60,7 @@ def test_any_message_survives_the_wire(cls: type[Message]) -> None:
 
 
 @given(message=any_message, junk=st.binary(min_size=1, max_size=12), at=st.integers(0, 200))
-@settings(max_examples=600)
+@settings(max_examples=300)
 def test_garbage_raises_protocol_errors_only(message: Message, junk: bytes, at: int) -> None:
     body = message.encode()
     for wrong in (body[:at], body[:at] + junk + body[at:], body[:at] + junk + body[at + len(junk) :], junk):
