@@ -1,6 +1,6 @@
 """The account: what the demo saw, the facts that follow, and whether each of them holds.
 
-Three witnesses are compared, and none of them is the demo itself: the effects log (what the agent's code
+Four witnesses are compared, and none of them is the demo itself: the effects log (what the agent's code
 executed), the journal (what the server remembers), and the outside world (the bank's ledger, the model
 endpoint's call log).
 """
@@ -116,8 +116,10 @@ def checks(facts: Facts) -> Iterator[Check]:
         f"The journal at the second kill agrees: {INTERRUPTED} was begun and had no result.",
     )
     yield Check(
-        len(facts.payments) == 2 and [payment.amount for payment in moved] == [facts.amount],
-        f"The bank was asked {len(facts.payments)} times with one idempotency key; "
+        len(facts.payments) == 2
+        and len({payment.key for payment in facts.payments}) == 1
+        and [payment.amount for payment in moved] == [facts.amount],
+        f"The bank was asked {times(len(facts.payments))} under one idempotency key; "
         f"the money moved {times(len(moved))}.",
     )
     yield Check(

@@ -15,180 +15,24 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import shlex
 import shutil
 import signal
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
-import httpx
-
 from examples.claim_agent.account import INTERRUPTED, Facts, checks, table
-from examples.claim_agent.bank import Payment
-from examples.claim_agent.effects import EffectLog
-from examples.claim_agent.processes import Child, Children, free_port
+from examples.claim_agent.processes import Children
 from examples.claim_agent.server_view import DemoError, JournaledStep, Json, ServerView, until
+from examples.claim_agent.stage import AGENTS, LANGUAGE, Stage, set_stage
+from examples.claim_agent.timeline import Timeline
 
-HERE = Path(__file__).parent
-ROOT = HERE.parent.parent
 CLAIM: Json = {"policy": "home-77", "amount": 1800, "text": "A pipe burst and ruined the kitchen floor."}
 AMOUNT = 1800
 SERVICE, KEY = "ClaimAgent", "claim-7"
 BANK_CONFIRMS_AFTER_MS = 20_000  # long enough for the kill to fall between payment and confirmation
-
-PYTHON = (sys.executable, "-m")
-NODE = ("node", "--import", "./promise-with-resolvers.mjs", "--import", "tsx")
-LANGUAGE = {"python": "Python", "typescript": "TypeScript"}
-AGENTS = {
-    "python": ((*PYTHON, "examples.claim_agent.service"), ROOT),
-    "typescript": ((*NODE, "service.ts"), ROOT / "examples" / "claim_agent_ts"),
-}
-
-
-class Timeline:
-    """Prints what happens, when, and to whom."""
-
-    def __init__(self) -> None:
-        self._begin = time.time()
-        self._told = 0
-        bold = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-        self._bold = ("\033[1m", "\033[0m") if bold else ("", "")
-
-    def say(self, who: str, text: str, at: float | None = None) -> None:
-        """One line. `at`: epoch seconds, now if left out."""
-        print(f"{(at or time.time()) - self._begin:6.1f} s  {who:<8}  {text}", flush=True)
-
-    def loud(self, who: str, text: str) -> None:
-        """One line that nobody should miss."""
-        before, after = self._bold
-        print(f"{before}{time.time() - self._begin:6.1f} s  {who:<8}  {text}{after}", flush=True)
-
-    def tell(self, log: EffectLog) -> None:
-        """What the agent did since it was last told, in its own words; replays are gathered in one line."""
-        effects = log.read()
-        replayed: list[str] = []
-        for effect in effects[self._told :]:
-            if effect.event == "replayed":
-                replayed.append(effect.step)
-            elif effect.event == "finished":
-                self._tell_replayed(replayed, effect.time_s)
-                self.say("agent", f"ran {effect.step}", effect.time_s)
-        self._tell_replayed(replayed, time.time())
-        self._told = len(effects)
-
-    def _tell_replayed(self, steps: list[str], at: float) -> None:
-        if steps:
-            self.say("agent", f"from the journal, not run again: {', '.join(dict.fromkeys(steps))}", at)
-            steps.clear()
-
-    def elapsed_s(self) -> float:
-        """Seconds since the beginning."""
-        return time.time() - self._begin
-
-
-@dataclass(frozen=True)
-class Stage:
-    """The programs of one run, and where they leave their traces."""
-
-    server: Child
-    service: Child
-    bank: Child
-    model: Child | None
-    view: ServerView
-    service_url: str
-    bank_url: str
-    effects: EffectLog
-    model_log: Path
-
-    def start_world(self) -> None:
-        """Start the bank and the model endpoint, and wait until the bank is open."""
-        for outside in (self.bank, self.model):
-            if outside is not None:
-                outside.start()
-        until("the bank to open", lambda: answers(self.bank_url))
-
-    def start_application(self) -> None:
-        """Start the server and the agent, for the first time or again, and wait until they answer."""
-        self.server.start()
-        self.service.start()
-        until("the server to answer", self.server_ready)
-
-    def server_ready(self) -> bool | None:
-        """True once the server answers. Raises DemoError when it has died instead."""
-        for child in (self.server, self.service):
-            if not child.alive():
-                raise DemoError(f"the {child.name} ended by itself; its last lines are below")
-        return self.view.ready()
-
-    def kill_application(self) -> None:
-        """kill -9 the server and the agent. The bank and the model are the outside world: they stay up."""
-        self.server.kill()
-        self.service.kill()
-
-    def ledger(self) -> list[Payment]:
-        """Every request the bank got."""
-        return [Payment(**entry) for entry in httpx.get(self.bank_url, timeout=10).json()]
-
-    def payment_begun(self) -> bool | None:
-        """True once the bank has moved money."""
-        return bool(self.ledger()) or None
-
-
-def set_stage(children: Children, agent: str, bank_confirms_after_ms: int) -> Stage:
-    """Choose ports and write down every command; nothing runs yet.
-
-    Raises:
-        DemoError: the TypeScript agent's packages are not installed.
-    """
-    if agent == "typescript" and not (AGENTS[agent][1] / "node_modules").exists():
-        raise DemoError(f"run `npm ci` in {AGENTS[agent][1]} first")
-    folder = children.folder
-    ingress, admin, service, bank, model = (free_port() for _ in range(5))
-    real = {name: os.environ[name] for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL") if os.environ.get(name)}
-    endpoint = real or {"OPENAI_BASE_URL": f"http://127.0.0.1:{model}/v1"}
-    model_log, effects, bank_url = (
-        folder / "model.jsonl",
-        folder / "effects.jsonl",
-        f"http://127.0.0.1:{bank}",
-    )
-    bank_options = ("--port", str(bank), "--confirm-after-ms", str(bank_confirms_after_ms))
-    model_options = ("--port", str(model), "--script", str(HERE / "script.json"), "--log", str(model_log))
-    command, home = AGENTS[agent]
-    return Stage(
-        server=children.add("server", server_command(folder / "data", ingress, admin), folder),
-        service=children.add(
-            "service",
-            command,
-            home,
-            PORT=str(service),
-            BANK_URL=bank_url,
-            CLAIM_EFFECTS=str(effects),
-            **{"OPENAI_API_KEY": "no key needed", **endpoint},
-        ),
-        bank=children.add("bank", (*PYTHON, "examples.claim_agent.bank", *bank_options), ROOT),
-        model=None
-        if real
-        else children.add("model", (*PYTHON, "examples.scripted_llm.server", *model_options), ROOT),
-        view=ServerView(ingress, admin),
-        service_url=f"http://127.0.0.1:{service}",
-        bank_url=bank_url,
-        effects=EffectLog(effects),
-        model_log=model_log,
-    )
-
-
-def server_command(data: Path, ingress: int, admin: int) -> list[str]:
-    """The server's command line: ours, unless HOLDFAST_DEMO_SERVER names another one."""
-    ours = (
-        f"{shlex.quote(str(Path(sys.executable).with_name('holdfast')))} server --data-dir {{data}} "
-        "--ingress-bind 127.0.0.1:{ingress} --admin-bind 127.0.0.1:{admin}"
-    )
-    template = os.environ.get("HOLDFAST_DEMO_SERVER") or ours
-    return shlex.split(template.format(data=shlex.quote(str(data)), ingress=ingress, admin=admin))
 
 
 def perform(stage: Stage, timeline: Timeline) -> Facts:
@@ -204,8 +48,8 @@ def perform(stage: Stage, timeline: Timeline) -> Facts:
     say("server", f"started on an empty data directory (pid {stage.server.pids[-1]})")
     until("the service to be found", lambda: view.register(stage.service_url))
     say("agent", f"started and registered with the server (pid {stage.service.pids[-1]})")
-    where = "the scripted endpoint on loopback" if stage.model else "the endpoint in your environment"
-    say("model", f"{where}; no key, no internet" if stage.model else where)
+    scripted = "a scripted endpoint on loopback: no key, no internet"
+    say("model", scripted if stage.model else "the endpoint that OPENAI_* in your environment names")
 
     invocation = until("the claim to be taken", lambda: view.submit(f"/{SERVICE}/{KEY}/run", CLAIM))
     say("customer", f"claims {AMOUNT} EUR; above 1000 EUR a human has to agree")
@@ -261,14 +105,6 @@ def perform(stage: Stage, timeline: Timeline) -> Facts:
     )
 
 
-def answers(url: str) -> bool | None:
-    """True once something answers at this address."""
-    try:
-        return httpx.get(url, timeout=2).is_success or None
-    except httpx.TransportError:
-        return None
-
-
 def is_now(view: ServerView, invocation: str, status: str) -> str | None:
     """The status, once it is this one."""
     return status if view.status(invocation) == status else None
@@ -301,7 +137,8 @@ def main() -> int:
     parser.add_argument("--keep", action="store_true", help="keep the working folder: data, logs, effects")
     parser.add_argument("--facts", type=Path, help="also write what was found out to this file, as JSON")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, signal.default_int_handler)
 
     folder = Path(tempfile.mkdtemp(prefix="claim-demo-"))
     timeline = Timeline()
@@ -311,7 +148,7 @@ def main() -> int:
             try:
                 stage = set_stage(children, options.agent, BANK_CONFIRMS_AFTER_MS)
                 facts = perform(stage, timeline)
-            except DemoError as error:
+            except (DemoError, FileNotFoundError) as error:
                 print(f"\n{error}\n{children.tails()}", file=sys.stderr)
                 return 1
             if options.facts:

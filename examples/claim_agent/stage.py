@@ -1,0 +1,137 @@
+"""The programs of the demo: the server, the agent, and the outside world of a bank and a model endpoint."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from examples.claim_agent.bank import Payment
+from examples.claim_agent.effects import EffectLog
+from examples.claim_agent.processes import Child, Children, free_port
+from examples.claim_agent.server_view import DemoError, ServerView, until
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+PYTHON = (sys.executable, "-m")
+NODE = ("node", "--import", "./promise-with-resolvers.mjs", "--import", "tsx")
+LANGUAGE = {"python": "Python", "typescript": "TypeScript"}
+AGENTS = {
+    "python": ((*PYTHON, "examples.claim_agent.service"), ROOT),
+    "typescript": ((*NODE, "service.ts"), ROOT / "examples" / "claim_agent_ts"),
+}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The programs of one run, and where they leave their traces."""
+
+    server: Child
+    service: Child
+    bank: Child
+    model: Child | None
+    view: ServerView
+    service_url: str
+    bank_url: str
+    effects: EffectLog
+    model_log: Path
+
+    def start_world(self) -> None:
+        """Start the bank and the model endpoint, and wait until the bank is open."""
+        for outside in (self.bank, self.model):
+            if outside is not None:
+                outside.start()
+        until("the bank to open", lambda: answers(self.bank_url))
+
+    def start_application(self) -> None:
+        """Start the server and the agent, for the first time or again, and wait until they answer."""
+        self.server.start()
+        self.service.start()
+        until("the server to answer", self.server_ready)
+
+    def server_ready(self) -> bool | None:
+        """True once the server answers. Raises DemoError when it has died instead."""
+        for child in (self.server, self.service):
+            if not child.alive():
+                raise DemoError(f"the {child.name} ended by itself; its last lines are below")
+        return self.view.ready()
+
+    def kill_application(self) -> None:
+        """kill -9 the server and the agent. The bank and the model are the outside world: they stay up."""
+        self.server.strike()
+        self.service.strike()
+        self.server.kill()
+        self.service.kill()
+
+    def ledger(self) -> list[Payment]:
+        """Every request the bank got."""
+        return [Payment(**entry) for entry in httpx.get(self.bank_url, timeout=10).json()]
+
+    def payment_begun(self) -> bool | None:
+        """True once the bank has moved money."""
+        return bool(self.ledger()) or None
+
+
+def set_stage(children: Children, agent: str, bank_confirms_after_ms: int) -> Stage:
+    """Choose ports and write down every command; nothing runs yet.
+
+    Raises:
+        DemoError: the TypeScript agent's packages are not installed.
+    """
+    if agent == "typescript" and not (AGENTS[agent][1] / "node_modules").exists():
+        raise DemoError(f"run `npm ci` in {AGENTS[agent][1]} first")
+    folder = children.folder
+    ingress, admin, service, bank, model = (free_port() for _ in range(5))
+    real = {name: os.environ[name] for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL") if os.environ.get(name)}
+    endpoint = real or {"OPENAI_BASE_URL": f"http://127.0.0.1:{model}/v1"}
+    bank_url, effects, model_log = (
+        f"http://127.0.0.1:{bank}",
+        folder / "effects.jsonl",
+        folder / "model.jsonl",
+    )
+    bank_options = ("--port", str(bank), "--confirm-after-ms", str(bank_confirms_after_ms))
+    model_options = ("--port", str(model), "--script", str(HERE / "script.json"), "--log", str(model_log))
+    command, home = AGENTS[agent]
+    return Stage(
+        server=children.add("server", server_command(folder / "data", ingress, admin), folder),
+        service=children.add(
+            "service",
+            command,
+            home,
+            PORT=str(service),
+            BANK_URL=bank_url,
+            CLAIM_EFFECTS=str(effects),
+            **{"OPENAI_API_KEY": "no key needed", **endpoint},
+        ),
+        bank=children.add("bank", (*PYTHON, "examples.claim_agent.bank", *bank_options), ROOT),
+        model=None
+        if real
+        else children.add("model", (*PYTHON, "examples.scripted_llm.server", *model_options), ROOT),
+        view=ServerView(ingress, admin),
+        service_url=f"http://127.0.0.1:{service}",
+        bank_url=bank_url,
+        effects=EffectLog(effects),
+        model_log=model_log,
+    )
+
+
+def server_command(data: Path, ingress: int, admin: int) -> list[str]:
+    """The server's command line: ours, unless HOLDFAST_DEMO_SERVER names another one."""
+    ours = (
+        f"{shlex.quote(str(Path(sys.executable).with_name('holdfast')))} server --data-dir {{data}} "
+        "--ingress-bind 127.0.0.1:{ingress} --admin-bind 127.0.0.1:{admin}"
+    )
+    template = os.environ.get("HOLDFAST_DEMO_SERVER") or ours
+    return shlex.split(template.format(data=shlex.quote(str(data)), ingress=ingress, admin=admin))
+
+
+def answers(url: str) -> bool | None:
+    """True once something answers at this address."""
+    try:
+        return httpx.get(url, timeout=2).is_success or None
+    except httpx.TransportError:
+        return None
