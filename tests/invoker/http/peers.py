@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import cast
 
 import h2.config
 import h2.connection
 import h2.events
 import h2.settings
 
-from holdfast.invoker.http import Stream, TransportFailure
+from holdfast.invoker.http import TransportFailure
 from holdfast.invoker.http.h2_connection import H2Connection
 from holdfast.invoker.http.h2_stream import H2Stream
 from holdfast.invoker.http.header_blocks import RequestEncoder, ResponseCache
@@ -215,8 +216,7 @@ class PeerConnection(asyncio.Protocol):
         self.requests: list[int] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is one only in shape
         self.peer.connections.append(self)
         self.h2.initiate_connection()
         self.flush()
@@ -254,16 +254,3 @@ async def eventually(condition: Callable[[], bool], what: str) -> None:
             return
         await asyncio.sleep(0.005)
     raise AssertionError(f"never happened: {what}")
-
-
-Scenario = Callable[[], Awaitable[None]]
-__all__ = [
-    "DEADLINE_S",
-    "MemoryPair",
-    "Owner",
-    "PeerConnection",
-    "Recorder",
-    "SocketPeer",
-    "Stream",
-    "eventually",
-]

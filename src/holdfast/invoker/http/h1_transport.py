@@ -115,6 +115,8 @@ class H1Transport(asyncio.Protocol):
         self._status = 0
         self._headers: dict[str, str] = {}
         self._header_bytes = 0
+        self._bytes_without_progress = 0
+        """Read since headers were complete or a piece of the body came: the parser may be keeping them."""
         self._until_close = False
 
     @property
@@ -143,6 +145,7 @@ class H1Transport(asyncio.Protocol):
         stream = self._stream = H1Stream(self, listener, ended=end)
         self._status = 0
         self._sent_anything = False
+        self._bytes_without_progress = 0
         if end:
             if body or method != "GET":
                 lines.append(f"content-length: {len(body)}\r\n")
@@ -205,12 +208,12 @@ class H1Transport(asyncio.Protocol):
         if self._stream is None:
             self.abort()  # bytes nobody asked for: this connection is out of step
             return
-        if self._status == 0:
-            self._header_bytes += len(data)
+        self._bytes_without_progress += len(data)
         try:
             self._parser.feed_data(data)
-            if self._status == 0 and self._header_bytes > HEADER_LIST_BYTES_MAX:
-                raise _PeerError(f"response headers exceed {HEADER_LIST_BYTES_MAX} bytes")
+            if self._bytes_without_progress > HEADER_LIST_BYTES_MAX:
+                where = "bytes between chunks or in trailers" if self._status else "response headers"
+                raise _PeerError(f"{where} exceed {HEADER_LIST_BYTES_MAX} bytes")
         except httptools.HttpParserUpgrade:
             self.close(f"{self._address} switched protocols, which was not asked for")
         except (httptools.HttpParserError, _PeerError) as error:
@@ -237,6 +240,8 @@ class H1Transport(asyncio.Protocol):
     # httptools callbacks
 
     def on_message_begin(self) -> None:
+        if self._stream is None:
+            raise _PeerError("a response to no request")
         self._headers = {}
         self._header_bytes = 0
 
@@ -252,6 +257,7 @@ class H1Transport(asyncio.Protocol):
         self._headers[key] = text
 
     def on_headers_complete(self) -> None:
+        self._bytes_without_progress = 0
         status = self._parser.get_status_code()
         stream = self._stream
         if status < 200 or stream is None:
@@ -266,6 +272,7 @@ class H1Transport(asyncio.Protocol):
         self._call(stream, stream.listener.on_response, status, self._headers)
 
     def on_body(self, body: bytes) -> None:
+        self._bytes_without_progress = 0
         stream = self._stream
         if stream is not None:
             self._call(stream, stream.listener.on_data, body)

@@ -115,6 +115,8 @@ class H2Connection:
         """No further streams may be opened; the open ones go on."""
         self.closed = False
         """Over, by `fail` or a violation of the peer's: send what `take_output` still gives, then hang up."""
+        self.end_reason = ""
+        """Why it is closed."""
         self.pongs = 0
         self.emit(
             frames.CLIENT_PREFACE
@@ -283,6 +285,7 @@ class H2Connection:
         if self.closed:
             return
         self.closed = True
+        self.end_reason = reason
         self.emit(frames.goaway_frame(0, code))
         self._fail_streams(list(self._streams.values()), reason, self._taken_stream_id)
 

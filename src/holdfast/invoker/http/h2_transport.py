@@ -125,7 +125,8 @@ class H2Transport(asyncio.Protocol):
             else f"{self._address} closed the connection during the HTTP/2 handshake{why}; it may speak only "
             "HTTP/1.1 (META0014: register with use_http_11) or expect TLS"
         )
-        self._not_ready("connection closed")
+        if not self.ready.done():
+            self.ready.set_result(self._connection.end_reason)
         self._owner.lost(self)
 
     # h2_connection.ConnectionOwner
@@ -162,10 +163,6 @@ class H2Transport(asyncio.Protocol):
             data = self._connection.take_output()
             if data:
                 self._socket.write(data)
-
-    def _not_ready(self, reason: str) -> None:
-        if not self.ready.done():
-            self.ready.set_result(reason)
 
     def _hang_up(self) -> None:
         self._flush()
