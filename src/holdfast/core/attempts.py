@@ -85,9 +85,9 @@ def apply_report(step: Step, record: AttemptReport) -> None:
 def _pin(step: Step, invocation: Invocation, record: AttemptReport) -> None:
     """The first thing stored from an attempt ties the invocation to its deployment and version.
 
-    Not while the journal is the input alone and the attempt failed: the next attempt may go to a newer one.
+    An attempt that only failed stored nothing: the next one may go to a newer deployment.
     """
-    if invocation.length == 1 and isinstance(record.items[0], AttemptError):
+    if isinstance(record.items[0], AttemptError):
         return
     invocation.deployment = record.deployment
     invocation.protocol_version = record.protocol_version

@@ -24,6 +24,7 @@ from holdfast.core.model import (
     InvariantViolation,
     Invocation,
     InvocationId,
+    Refs,
     Result,
     Scheduled,
     TargetKind,
@@ -91,7 +92,7 @@ def accept(step: Step, request: StartRequest, waiter: Waiter | None = None) -> A
         step.actions.append(ArmTimer(start_at))
         tables.invocations.put(invocation)
         return Accepted(request.row, request.id, False, start_at, None, None)
-    begin(step, invocation)
+    begin(step, invocation, request.input_raw)
     return Accepted(request.row, request.id, False, None, None, None)
 
 
@@ -106,7 +107,7 @@ def attach(step: Step, invocation: Invocation, waiter: Waiter) -> None:
         step.tables.invocations.put(invocation)
 
 
-def begin(step: Step, invocation: Invocation) -> None:
+def begin(step: Step, invocation: Invocation, input_raw: bytes | None = None) -> None:
     """Its time has come: start it, or queue it behind the lock of its object."""
     if invocation.target.kind is TargetKind.OBJECT_EXCLUSIVE:
         objects, object_ = step.tables.objects, invocation.target.object
@@ -117,10 +118,10 @@ def begin(step: Step, invocation: Invocation) -> None:
             step.tables.invocations.put(invocation)
             return
         objects.lock(object_, invocation.row)
-    start_attempt(step, invocation)
+    start_attempt(step, invocation, input_raw)
 
 
-def start_attempt(step: Step, invocation: Invocation) -> None:
+def start_attempt(step: Step, invocation: Invocation, input_raw: bytes | None = None) -> None:
     """Make the next attempt; whatever an earlier one still reports is ignored from here on."""
     invocation.status = INVOKED
     invocation.attempt += 1
@@ -132,7 +133,7 @@ def start_attempt(step: Step, invocation: Invocation) -> None:
     if invocation.running_at is None:
         invocation.running_at = step.at
     step.tables.invocations.put(invocation)
-    step.actions.append(StartAttempt(invocation, invocation.attempt))
+    step.actions.append(StartAttempt(invocation, invocation.attempt, input_raw))
 
 
 def pause(step: Step, invocation: Invocation) -> None:

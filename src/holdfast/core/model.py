@@ -315,8 +315,8 @@ class Invocation:
     `length` counts journal entries and `commands` the commands among them; both are exact in memory and in
     storage whenever the invocation is not INVOKED (recomputed on loading otherwise).
     `retry_count` counts failed attempts since the last command was stored.
-    `attempt` numbers attempts for ever, so that no report of an old one is taken for a new one's; fields after
-    it live in memory only and describe an attempt of this process.
+    `attempt` numbers attempts for ever, so that no report of an old one is taken for a new one's; the fields
+    after it live in memory only and describe an attempt of this process.
     """
 
     row: Row

@@ -16,10 +16,13 @@ from holdfast.core.model import Completed, Invocation, InvocationId, Notificatio
 
 @dataclass(slots=True)
 class StartAttempt:
-    """Push the invocation to its deployment with the journal as it is now, as attempt `attempt`."""
+    """Push the invocation to its deployment with the journal as it is now, as attempt `attempt`.
+
+    `input_raw` spares reading the journal of an invocation that was accepted just now."""
 
     invocation: Invocation
     attempt: int
+    input_raw: bytes | None
 
 
 @dataclass(slots=True)

@@ -1,0 +1,273 @@
+"""One attempt: a stream to a deployment, from the push to its end.
+
+    OPEN ──────▶ CLOSED INPUT ──────▶ ENDED ──────▶ gone
+     │ inactivity, pausing,    final frame,   the peer closed
+     │ request/response        failure        its side, or did not in time
+
+The server half-closes the request when nothing more will be sent: at once in request/response mode, after the
+inactivity timeout or when pausing, and when the final frame has come. What the SDK sends is reported chunk by
+chunk; `Translator.known` counts the journal entries it was told of, for `Suspend`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from holdfast.catalog.model import Deployment, Handler
+from holdfast.core.commands import AttemptError, End, Item, Suspend
+from holdfast.core.model import Row
+from holdfast.core.records import AttemptReport
+from holdfast.invoker import failures
+from holdfast.invoker.failures import Refusal
+from holdfast.invoker.http.api import Stream, TransportFailure
+from holdfast.invoker.translate import Translator
+from holdfast.partition.loop import PartitionLoop
+from holdfast.protocol.errors import ProtocolError
+from holdfast.protocol.framing import FrameDecoder, MessageType, encode_frame
+from holdfast.protocol.messages import ErrorMessage, ProposeRunCompletionAckMessage
+from holdfast.protocol.versions import content_type_of
+
+if TYPE_CHECKING:
+    from holdfast.invoker.runner import Runner
+
+ERROR_BODY_BYTES_MAX = 2_048
+UNSENT_BYTES_MAX = 64 * 1024 * 1024
+_FINAL = (End, Suspend, AttemptError)
+
+
+class Attempt:
+    """A StreamListener that reports to its partition. `finished` once its end has been reported."""
+
+    __slots__ = (
+        "_decoder",
+        "_headers",
+        "_refused_body",
+        "_runner",
+        "_status",
+        "abort_at",
+        "awaiting",
+        "closing_until",
+        "deployment",
+        "finished",
+        "handler",
+        "id_text",
+        "inactive_at",
+        "input_open",
+        "number",
+        "partition",
+        "reopens",
+        "retry_count",
+        "row",
+        "server",
+        "started_at",
+        "stream",
+        "touched_at",
+        "translator",
+        "version",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        runner: Runner,
+        partition: PartitionLoop,
+        row: Row,
+        number: int,
+        deployment: Deployment,
+        handler: Handler,
+        version: int,
+        translator: Translator,
+        id_text: str,
+        message_bytes_max: int,
+        now_s: float,
+        retry_count: int,
+    ) -> None:
+        self._runner = runner
+        self.partition = partition
+        self.row = row
+        self.number = number
+        self.deployment = deployment
+        self.handler = handler
+        self.version = version
+        self.translator = translator
+        self.id_text = id_text
+        self._decoder = FrameDecoder(message_bytes_max)
+        self._status = 0
+        self._headers: dict[str, str] = {}
+        self._refused_body = b""
+        self.stream: Stream | None = None
+        self.input_open = True
+        self.finished = False
+        self.started_at = now_s
+        self.touched_at = now_s
+        self.closing_until = 0.0
+        self.reopens = 0
+        self.server: str | None = None
+        self.awaiting: bytes | None = None
+        self.retry_count = retry_count
+
+    # ------------------------------------------------------------ towards the SDK
+
+    def send(self, frame: bytes) -> None:
+        """Write a frame, if the request is still open."""
+        stream = self.stream
+        if stream is None or not self.input_open:
+            return
+        self.touched_at = self._runner.time
+        stream.write(frame)
+        if stream.buffered_bytes > UNSENT_BYTES_MAX:
+            self.fail(failures.NETWORK, f"the deployment does not read: {UNSENT_BYTES_MAX} bytes are unsent")
+
+    def tell(self, index: int, type_: int, body: bytes) -> None:
+        """A notification, unless it was part of the replay."""
+        if index >= self.translator.known and self.input_open and self.stream is not None:
+            self.translator.known = index + 1
+            self.send(encode_frame(type_, body))
+
+    def acknowledge(self, completion_id: int) -> None:
+        """The run's completion is durable."""
+        ack = ProposeRunCompletionAckMessage(completion_id).encode()
+        self.send(encode_frame(MessageType.PROPOSE_RUN_COMPLETION_ACK, ack))
+
+    def close_input(self) -> None:
+        """Nothing more will be sent: the SDK suspends or finishes. The abort timeout begins."""
+        if self.input_open:
+            self.input_open = False
+            self.touched_at = self._runner.time
+            if self.stream is not None:
+                self.stream.end()
+
+    def drop(self) -> None:
+        """Forget the stream, without report: the partition has already decided."""
+        self.finished = True
+        self.input_open = False
+        stream, self.stream = self.stream, None
+        if stream is not None:
+            stream.reset()
+
+    def fail(self, doc_code: str, message: str, *, code: int = 500) -> None:
+        """Report a failure that the server noticed, and drop the stream."""
+        if not self.finished:
+            error = failures.attempt_error(
+                doc_code, message, self.handler.retry, self._runner.jitter(), code=code
+            )
+            self._report([error])
+        self.drop()
+        self._runner.gone(self)
+
+    # ------------------------------------------------------------ from the deployment
+
+    def on_response(self, status: int, headers: dict[str, str]) -> None:
+        self._status = status
+        self._headers = headers
+        self.server = headers.get("x-restate-server")
+        if status != 200 or self.finished:
+            return
+        expected = content_type_of(self.version)
+        found = headers.get("content-type")
+        if found != expected:
+            self.fail(
+                failures.PROTOCOL,
+                f"the deployment answered with content type {found!r}, expected {expected!r}: is it an SDK "
+                "endpoint, and of this protocol version?",
+            )
+
+    def on_data(self, data: bytes) -> None:
+        if self.finished:
+            return
+        self.touched_at = self._runner.time
+        if self._status != 200:
+            room = ERROR_BODY_BYTES_MAX - len(self._refused_body)
+            self._refused_body += data[:room]
+            return
+        items: list[Item] = []
+        final = False
+        try:
+            for type_, flags, body in self._decoder.feed(data):
+                item = self._item(type_, flags, body)
+                if item is not None:
+                    items.append(item)
+                    if isinstance(item, _FINAL):
+                        final = True
+                        break
+        except ProtocolError as error:
+            items.append(failures.from_protocol_error(error, self.handler.retry, self._runner.jitter()))
+        except Refusal as refusal:
+            items.append(
+                failures.attempt_error(
+                    refusal.doc_code, str(refusal), self.handler.retry, self._runner.jitter()
+                )
+            )
+        if items:
+            self._report(items)
+            if final:
+                self._end_well()
+            elif isinstance(items[-1], AttemptError):
+                self.drop()
+                self._runner.gone(self)
+
+    def _item(self, type_: int, flags: int, body: bytes) -> Item | None:
+        if type_ == MessageType.AWAITING_ON:
+            self.awaiting = body
+            return None
+        if type_ == MessageType.ERROR:
+            return failures.from_error_frame(
+                ErrorMessage.decode(body), self.handler.retry, self._runner.jitter()
+            )
+        return self.translator.item(type_, flags, body)
+
+    def on_end(self) -> None:
+        self.stream = None
+        self.input_open = False
+        if not self.finished:
+            if self._status != 200:
+                self._report_status()
+            else:
+                self._report_lost(
+                    failures.HANDLER, "the deployment closed the stream before the handler ended"
+                )
+        self._runner.gone(self)
+
+    def on_failure(self, failure: TransportFailure) -> None:
+        self.stream = None
+        self.input_open = False
+        if self.finished:
+            self._runner.gone(self)
+        elif self._status not in (0, 200):
+            self._report_status()
+            self._runner.gone(self)
+        elif failure.retry_at_once and self._runner.reopen(self):
+            return
+        else:
+            self._report_lost(failures.NETWORK, failure.reason)
+            self._runner.gone(self)
+
+    # ------------------------------------------------------------ reports
+
+    def _report_status(self) -> None:
+        said = self._refused_body.decode("utf-8", "replace").strip()
+        self._report(
+            [
+                failures.from_status(
+                    self._status, self._headers, said, self.handler.retry, self._runner.jitter()
+                )
+            ]
+        )
+
+    def _report_lost(self, doc_code: str, message: str) -> None:
+        self._report([failures.attempt_error(doc_code, message, self.handler.retry, self._runner.jitter())])
+
+    def _report(self, items: list[Item]) -> None:
+        if isinstance(items[-1], _FINAL):
+            self.finished = True
+        self.partition.submit(
+            AttemptReport(
+                self._runner.now_ms(), self.row, self.number, self.deployment.id, self.version, items
+            )
+        )
+
+    def _end_well(self) -> None:
+        """The final frame has come: close our side, and wait a little for the peer to close its own."""
+        self.input_open = False
+        self.closing_until = self._runner.time + self._runner.closing_s
+        if self.stream is not None:
+            self.stream.end()

@@ -1,0 +1,67 @@
+"""What the server sends to open an attempt: Start, then the journal (protocol, "Attempt, step by step")."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from holdfast.core.model import Invocation, TargetKind
+from holdfast.protocol.framing import MessageType, encode_frame
+from holdfast.protocol.messages import StartMessage
+
+
+def opening(
+    invocation: Invocation,
+    id_text: str,
+    frames: Sequence[tuple[int, bytes]],
+    state: Mapping[bytes, bytes] | None,
+    state_bytes_max: int,
+    now: int,
+    version: int,
+) -> bytes:
+    """The bytes of Start and the replay.
+
+    Args:
+        frames: (type, body) of the whole journal, in order.
+        state: the object's state to send along; None for none (lazy state, plain services).
+        state_bytes_max: how much of it is sent; the rest is fetched by the handler key by key.
+    """
+    entries, partial = _eager_state(state, state_bytes_max)
+    retries = invocation.retry_count
+    start = StartMessage(
+        invocation.id,
+        id_text,
+        len(frames),
+        entries,
+        partial,
+        invocation.target.key or "",
+        retries,
+        max(now - invocation.progress_at, 0) if retries else 0,
+        int.from_bytes(invocation.id[16:24], "big"),
+    )
+    if version >= 7:
+        start.idempotency_key = invocation.idempotency_key
+    parts = [encode_frame(MessageType.START, start.encode())]
+    parts += [encode_frame(type_, body) for type_, body in frames]
+    return b"".join(parts)
+
+
+def _eager_state(
+    state: Mapping[bytes, bytes] | None, bytes_max: int
+) -> tuple[tuple[tuple[bytes, bytes], ...], bool]:
+    """(entries, partial): partial when keys that are not sent may exist."""
+    if state is None:
+        return (), True
+    entries: list[tuple[bytes, bytes]] = []
+    size = 0
+    for key in sorted(state):
+        value = state[key]
+        size += len(key) + len(value)
+        if size > bytes_max:
+            return tuple(entries), True
+        entries.append((key, value))
+    return tuple(entries), False
+
+
+def has_state(kind: TargetKind) -> bool:
+    """Whether invocations of this kind see an object's state."""
+    return kind is not TargetKind.SERVICE

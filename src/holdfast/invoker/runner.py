@@ -1,0 +1,412 @@
+"""All attempts of a worker process: slots, timeouts, opening and closing streams.
+
+At most `attempts_max` attempts run at a time; the rest wait in a queue of plain numbers and their journals
+are read when their turn comes. Timeouts are checked by one sweep a second (or as often as the shortest
+timeout in use asks), because a timer per attempt would cost more than the attempt's own bookkeeping.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+from urllib.parse import quote
+
+import structlog
+
+from holdfast.catalog.model import Deployment, Handler, Mode
+from holdfast.core.model import Activity, Invocation, RetryPolicy, Row
+from holdfast.core.records import AttemptReport
+from holdfast.invoker import failures
+from holdfast.invoker.attempt import Attempt
+from holdfast.invoker.http import HeaderError, HttpClient, PreparedHeaders
+from holdfast.invoker.http.api import TransportFailure
+from holdfast.invoker.replay import has_state, opening
+from holdfast.invoker.translate import CallMaker, Translator
+from holdfast.partition.loop import PartitionLoop
+from holdfast.protocol.errors import UnsupportedVersion
+from holdfast.protocol.framing import MessageType
+from holdfast.protocol.identity import RequestSigner
+from holdfast.protocol.ids import encode_invocation_id
+from holdfast.protocol.versions import content_type_of, negotiate
+from holdfast.timers.clock import Clock
+
+log = structlog.get_logger("holdfast.invoker")
+
+DEFAULT_POLICY = RetryPolicy()
+SWEEP_S_MAX = 1.0
+SWEEP_S_MIN = 0.05
+REOPENS_MAX = 3
+
+
+class Deployments(Protocol):
+    """The catalog as the invoker reads it."""
+
+    def handler(self, service: str, handler: str) -> Handler | None: ...
+    def pinned_handler(self, deployment_id: str, service: str, handler: str) -> Handler | None: ...
+    def deployment(self, id_: str) -> Deployment | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class InvokerLimits:
+    """Bounds of the invoker; `closing_s` is how long a finished stream may take to close."""
+
+    attempts_max: int = 1_000
+    message_bytes_max: int = 32 * 1024 * 1024
+    eager_state_bytes_max: int = 32 * 1024 * 1024
+    protocol_version_min: int = 5
+    protocol_version_max: int = 7
+    closing_s: float = 10.0
+
+
+_Key = tuple[int, Row]
+
+
+class Runner:
+    """Starts, feeds and ends attempts. Implements the partition loop's AttemptRunner."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        clock: Clock,
+        client: HttpClient,
+        catalog: Deployments,
+        limits: InvokerLimits,
+        signer: RequestSigner | None = None,
+    ) -> None:
+        self._loop = loop
+        self._clock = clock
+        self._client = client
+        self._catalog = catalog
+        self._limits = limits
+        self._signer = signer
+        self._maker: CallMaker | None = None
+        self._attempts: dict[_Key, Attempt] = {}
+        self._closing: set[Attempt] = set()  # ended, replaced, and their peer has not closed yet
+        self._waiting: deque[tuple[PartitionLoop, Row, int]] = deque()
+        self._slots: dict[_Key, int] = {}
+        self._prepared: dict[tuple[str, int], PreparedHeaders] = {}
+        self._paths: dict[tuple[str, str], str] = {}
+        self._random = random.Random()
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._sweep_s = SWEEP_S_MAX
+        self._draining = False
+        self.closing_s = limits.closing_s
+
+    def attach_engine(self, maker: CallMaker) -> None:
+        """The engine is made after the runner; this closes the circle."""
+        self._maker = maker
+
+    # ------------------------------------------------------------ what attempts ask
+
+    @property
+    def time(self) -> float:
+        """The loop's monotonic clock, seconds."""
+        return self._loop.time()
+
+    def now_ms(self) -> int:
+        return self._clock.now_ms()
+
+    def jitter(self) -> float:
+        return self._random.random()
+
+    @property
+    def running(self) -> Iterator[Attempt]:
+        """Attempts under way, for views."""
+        return iter(self._attempts.values())
+
+    @property
+    def waiting_count(self) -> int:
+        """Invocations whose turn it is, waiting for a slot."""
+        return len(self._waiting)
+
+    # ------------------------------------------------------------ what partitions ask
+
+    def start(
+        self, partition: PartitionLoop, invocation: Invocation, attempt: int, input_raw: bytes | None
+    ) -> None:
+        """Run an attempt when there is a slot. Called between commits."""
+        if invocation.attempt != attempt or self._draining:
+            return  # replaced or over within its own batch; after a drain the next process makes it
+        if len(self._slots) >= self._limits.attempts_max:
+            self._waiting.append((partition, invocation.row, attempt))
+            return
+        self._slots[partition.index, invocation.row] = attempt
+        self._open(partition, invocation, input_raw)
+
+    def tell(
+        self, partition: PartitionLoop, row: Row, attempt: int, index: int, type_: int, body: bytes
+    ) -> None:
+        running = self._attempts.get((partition.index, row))
+        if running is not None and running.number == attempt:
+            running.tell(index, type_, body)
+
+    def acknowledge(self, partition: PartitionLoop, row: Row, attempt: int, completion_id: int) -> None:
+        running = self._attempts.get((partition.index, row))
+        if running is not None and running.number == attempt:
+            running.acknowledge(completion_id)
+
+    def half_close(self, partition: PartitionLoop, row: Row, attempt: int) -> None:
+        running = self._attempts.get((partition.index, row))
+        if running is not None and running.number == attempt:
+            running.close_input()
+
+    def abort(self, partition: PartitionLoop, row: Row, attempt: int) -> None:
+        running = self._attempts.get((partition.index, row))
+        if running is not None and running.number == attempt:
+            running.drop()
+            self.gone(running)
+        self._free(partition, row, attempt)
+
+    def done(self, partition: PartitionLoop, row: Row, attempt: int) -> None:
+        self._free(partition, row, attempt)
+
+    def _free(self, partition: PartitionLoop, row: Row, attempt: int) -> None:
+        key = (partition.index, row)
+        if self._slots.get(key) == attempt:
+            del self._slots[key]
+        while self._waiting and len(self._slots) < self._limits.attempts_max:
+            waiting, waiting_row, number = self._waiting.popleft()
+            # Reserved at once, opened when that partition's file and memory agree.
+            self._slots[waiting.index, waiting_row] = number
+            waiting.when_settled(partial(self._open_waiting, waiting, waiting_row, number))
+
+    def _open_waiting(self, partition: PartitionLoop, row: Row, number: int) -> None:
+        invocation = partition.tables.invocations.get(row)
+        if (
+            invocation is None
+            or invocation.attempt != number
+            or invocation.activity is not Activity.RUNNING
+            or self._draining
+        ):
+            self._free(partition, row, number)
+            return
+        self._open(partition, invocation, None)
+
+    # ------------------------------------------------------------ opening
+
+    def _open(self, partition: PartitionLoop, invocation: Invocation, input_raw: bytes | None) -> None:
+        target = invocation.target
+        pinned = invocation.deployment
+        if pinned is None:
+            handler = self._catalog.handler(target.service, target.handler)
+        else:
+            handler = self._catalog.pinned_handler(pinned, target.service, target.handler)
+        deployment = None if handler is None else self._catalog.deployment(pinned or handler.deployment)
+        if handler is None or deployment is None:
+            self._refuse(partition, invocation, _missing(invocation), failures.NO_DEPLOYMENT)
+            return
+        try:
+            version = self._version(invocation, deployment)
+        except UnsupportedVersion as error:
+            self._refuse(partition, invocation, str(error), failures.VERSION)
+            return
+        id_text = encode_invocation_id(invocation.id)
+        if self._maker is None:
+            raise RuntimeError("attach_engine comes before the first attempt")
+        translator = Translator(
+            self._catalog,
+            self._maker,
+            partition.index,
+            invocation.id,
+            target,
+            invocation.trace_parent,
+            version,
+        )
+        attempt = Attempt(
+            self,
+            partition,
+            invocation.row,
+            invocation.attempt,
+            deployment,
+            handler,
+            version,
+            translator,
+            id_text,
+            self._limits.message_bytes_max,
+            self._loop.time(),
+            invocation.retry_count,
+        )
+        key = (partition.index, invocation.row)
+        before = self._attempts.get(key)
+        if before is not None:
+            self._closing.add(before)
+        self._attempts[key] = attempt
+        self._push(attempt, invocation, input_raw)
+
+    def _push(self, attempt: Attempt, invocation: Invocation, input_raw: bytes | None) -> None:
+        """Open the stream with Start and the replay."""
+        tables, target, handler = attempt.partition.tables, invocation.target, attempt.handler
+        if input_raw is not None and invocation.length == 1:
+            frames = [(MessageType.INPUT_COMMAND.value, input_raw)]
+        else:
+            frames = tables.journal.frames(invocation.row)
+        state = None
+        if has_state(target.kind) and not handler.enable_lazy_state:
+            state = tables.state.all(target.object)
+        attempt.translator.known = len(frames)
+        body = opening(
+            invocation,
+            attempt.id_text,
+            frames,
+            state,
+            self._limits.eager_state_bytes_max,
+            self._clock.now_ms(),
+            attempt.version,
+        )
+        deployment = attempt.deployment
+        path = self._path(target.service, target.handler)
+        headers = [("x-restate-invocation-id", attempt.id_text)]
+        if target.key is not None:
+            headers.append(("x-restate-service-key", quote(target.key, safe="")))
+        if self._signer is not None:
+            headers += self._signer.headers(path, target.key, self._clock.now_ms() // 1000)
+        close = deployment.mode is Mode.REQUEST_RESPONSE or handler.inactivity_timeout_ms == 0
+        attempt.input_open = not close
+        try:
+            attempt.stream = self._client.open(
+                deployment.endpoint,
+                "POST",
+                path,
+                headers,
+                attempt,
+                body=body,
+                end=close,
+                prepared=self._headers(deployment, attempt.version),
+            )
+        except HeaderError as error:
+            self._loop.call_soon(attempt.on_failure, TransportFailure(str(error), False, None))
+        self._ensure_sweep(handler)
+
+    def _version(self, invocation: Invocation, deployment: Deployment) -> int:
+        limits = self._limits
+        if invocation.protocol_version is not None:
+            # Pinned with the journal; an operator may have moved it to a deployment that speaks less.
+            return negotiate(
+                invocation.protocol_version,
+                invocation.protocol_version,
+                deployment.min_protocol_version,
+                deployment.max_protocol_version,
+            )
+        return negotiate(
+            limits.protocol_version_min,
+            limits.protocol_version_max,
+            deployment.min_protocol_version,
+            deployment.max_protocol_version,
+        )
+
+    def _refuse(self, partition: PartitionLoop, invocation: Invocation, message: str, doc_code: str) -> None:
+        """The attempt cannot even be opened: a failure like any other, so that the policy decides."""
+        handler = self._catalog.handler(invocation.target.service, invocation.target.handler)
+        policy = DEFAULT_POLICY if handler is None else handler.retry
+        error = failures.attempt_error(doc_code, message, policy, self.jitter())
+        report = AttemptReport(
+            self.now_ms(), invocation.row, invocation.attempt, invocation.deployment or "", 0, [error]
+        )
+        partition.submit(report)
+
+    def reopen(self, attempt: Attempt) -> bool:
+        """Push once more: the deployment certainly saw nothing of the attempt."""
+        if attempt.reopens >= REOPENS_MAX or self._draining:
+            return False
+        attempt.reopens += 1
+        attempt.partition.when_settled(lambda: self._reopen(attempt))
+        return True
+
+    def _reopen(self, attempt: Attempt) -> None:
+        key = (attempt.partition.index, attempt.row)
+        invocation = attempt.partition.tables.invocations.get(attempt.row)
+        if self._attempts.get(key) is attempt and invocation is not None and not attempt.finished:
+            self._push(attempt, invocation, None)
+
+    def _path(self, service: str, handler: str) -> str:
+        path = self._paths.get((service, handler))
+        if path is None:
+            path = self._paths[service, handler] = f"/invoke/{quote(service)}/{quote(handler)}"
+        return path
+
+    def _headers(self, deployment: Deployment, version: int) -> PreparedHeaders:
+        key = (deployment.id, version)
+        prepared = self._prepared.get(key)
+        if prepared is None or prepared.pairs[2:] != deployment.additional_headers:
+            content_type = content_type_of(version)
+            prepared = self._prepared[key] = PreparedHeaders(
+                [
+                    ("content-type", content_type),
+                    ("accept", content_type),
+                    *((name.lower(), value) for name, value in deployment.additional_headers),
+                ]
+            )
+        return prepared
+
+    # ------------------------------------------------------------ ending
+
+    def gone(self, attempt: Attempt) -> None:
+        """The stream of an attempt is over."""
+        key = (attempt.partition.index, attempt.row)
+        if self._attempts.get(key) is attempt:
+            del self._attempts[key]
+        else:
+            self._closing.discard(attempt)
+
+    def _ensure_sweep(self, handler: Handler) -> None:
+        shortest = min(handler.inactivity_timeout_ms or SWEEP_S_MAX * 1000, handler.abort_timeout_ms) / 1000
+        wanted = min(max(shortest / 4, SWEEP_S_MIN), SWEEP_S_MAX)
+        if self._sweeper is None:
+            self._sweep_s = wanted
+            self._sweeper = self._loop.call_later(wanted, self._sweep)
+        elif wanted < self._sweep_s:
+            self._sweeper.cancel()
+            self._sweep_s = wanted
+            self._sweeper = self._loop.call_later(wanted, self._sweep)
+
+    def _sweep(self) -> None:
+        """Apply the timeouts (protocol, "Timeouts")."""
+        self._sweeper = None
+        now = self._loop.time()
+        for attempt in (*self._attempts.values(), *self._closing):
+            self._check(attempt, now)
+        if self._attempts or self._closing:
+            self._sweeper = self._loop.call_later(self._sweep_s, self._sweep)
+
+    def _check(self, attempt: Attempt, now: float) -> None:
+        handler = attempt.handler
+        if attempt.finished:
+            if attempt.closing_until and now >= attempt.closing_until:
+                attempt.drop()
+                self.gone(attempt)
+        elif attempt.input_open:
+            if now - attempt.touched_at >= handler.inactivity_timeout_ms / 1000:
+                attempt.close_input()
+        elif now - attempt.touched_at >= handler.abort_timeout_ms / 1000:
+            attempt.fail(
+                failures.ABORT_TIMEOUT,
+                f"the handler neither suspended nor finished within the abort timeout "
+                f"({handler.abort_timeout_ms} ms) after its input was closed",
+            )
+
+    def drain(self) -> None:
+        """Start nothing more and drop what runs, without reports: the next process makes new attempts."""
+        self._draining = True
+        self._waiting.clear()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+        for attempt in (*self._attempts.values(), *self._closing):
+            attempt.drop()
+        self._attempts.clear()
+        self._closing.clear()
+
+
+def _missing(invocation: Invocation) -> str:
+    target = f"{invocation.target.service}/{invocation.target.handler}"
+    if invocation.deployment is None:
+        return f"no deployment serves {target}; register one"
+    return (
+        f"deployment {invocation.deployment} of this invocation is gone or does not serve {target}; register "
+        "it again, or resume the invocation on another deployment"
+    )

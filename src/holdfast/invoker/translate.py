@@ -1,0 +1,355 @@
+"""From wire frames to core's items, with the checks that need the catalog.
+
+Preconditions (an unknown callee, state in a plain service, a key where none belongs) are refused here: the
+command is not stored and the attempt fails, to be retried, since a new deployment may make it right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, TypeAlias
+
+from holdfast.catalog.model import Handler
+from holdfast.core import commands as core
+from holdfast.core import model
+from holdfast.core.model import InvocationId, Origin, OriginKind, Target, TargetKind
+from holdfast.invoker import failures
+from holdfast.invoker.failures import Refusal
+from holdfast.partition.placement import idempotent_id, workflow_id
+from holdfast.protocol import messages as wire
+from holdfast.protocol.errors import InvalidId
+from holdfast.protocol.framing import ACK_REQUESTED, MessageType
+from holdfast.protocol.ids import decode_invocation_id, encode_invocation_id, parse_awakeable_id
+
+_VERSION_WITH_TREES = 7
+
+
+class CallMaker(Protocol):
+    """Makes complete requests for callees; `holdfast.partition.engine.LocalEngine` is one."""
+
+    def make_request(
+        self,
+        handler: Handler,
+        key: str | None,
+        headers: tuple[tuple[str, str], ...],
+        body: bytes,
+        *,
+        idempotency_key: str | None = None,
+        start_at: int = 0,
+        origin: Origin = model.FROM_INGRESS,
+        scope: str | None = None,
+        limit_key: str | None = None,
+        trace_parent: str | None = None,
+        caller: int | None = None,
+    ) -> core.StartRequest: ...
+
+
+class HandlerLookup(Protocol):
+    def handler(self, service: str, handler: str) -> Handler | None: ...
+
+
+class Translator:
+    """Translates the frames of one attempt."""
+
+    __slots__ = ("_catalog", "_id", "_maker", "_partition", "_target", "_trace_parent", "_version", "known")
+
+    def __init__(
+        self,
+        catalog: HandlerLookup,
+        maker: CallMaker,
+        partition: int,
+        id_: InvocationId,
+        target: Target,
+        trace_parent: str | None,
+        version: int,
+    ) -> None:
+        self._catalog = catalog
+        self._maker = maker
+        self._partition = partition
+        self._id = id_
+        self._target = target
+        self._trace_parent = trace_parent
+        self._version = version
+        self.known = 0
+        """Journal entries the attempt has been told of; the attempt keeps it."""
+
+    def item(self, type_: int, flags: int, body: bytes) -> core.Item | None:
+        """The item a frame means; None for hints.
+
+        Raises:
+            Refusal: a precondition failed, or a frame only the server may send.
+            ProtocolError: the body cannot be read.
+        """
+        translate = _TRANSLATIONS.get(type_)
+        if translate is None:
+            raise Refusal(
+                failures.PROTOCOL,
+                f"unexpected message type {type_:#06x}: only the server sends it, or nobody",
+            )
+        return translate(self, type_, flags, body)
+
+    # ------------------------------------------------------------ plain and control
+
+    def _run(self, type_: int, _: int, body: bytes) -> core.Item:
+        return core.Plain(type_, body, wire.RunCommandMessage.decode(body).result_completion_id)
+
+    def _eager_state(self, type_: int, _: int, body: bytes) -> core.Item:
+        self._check_state()
+        wire.decode(type_, body)
+        return core.Plain(type_, body)
+
+    def _proposal(self, _: int, flags: int, body: bytes) -> core.Item:
+        message = wire.ProposeRunCompletionMessage.decode(body)
+        result = message.result
+        if type(result) is wire.Value:
+            outcome: model.Result = model.Success(result.content)
+        else:
+            outcome = _result(result, "a run proposal")
+        ack = flags & ACK_REQUESTED != 0 and self._version >= _VERSION_WITH_TREES
+        return core.RunProposal(message.result_completion_id, outcome, ack)
+
+    def _output(self, type_: int, _: int, body: bytes) -> core.Item:
+        return core.Output(type_, body, _result(wire.OutputCommandMessage.decode(body).result, "an output"))
+
+    def _end(self, _: int, __: int, ___: bytes) -> core.Item:
+        return core.End()
+
+    def _suspension(self, _: int, __: int, body: bytes) -> core.Item:
+        if self._version >= _VERSION_WITH_TREES:
+            tree = wire.SuspensionMessage.decode(body).awaiting_on
+            if tree is None or tree.is_leafless():
+                raise Refusal(failures.PROTOCOL, "a suspension must name what it waits for")
+            return core.Suspend(await_tree(tree), self.known)
+        flat = wire.SuspensionMessageV6.decode(body)
+        awaiting = model.Await(flat.waiting_completions, flat.waiting_signals, flat.waiting_named_signals)
+        if not (awaiting.completions or awaiting.signals or awaiting.names):
+            raise Refusal(failures.PROTOCOL, "a suspension must name what it waits for")
+        return core.Suspend(awaiting, self.known)
+
+    def _hint(self, _: int, __: int, ___: bytes) -> None:
+        return None
+
+    # ------------------------------------------------------------ state
+
+    def _check_state(self, *, write: bool = False) -> None:
+        kind = self._target.kind
+        if kind is TargetKind.SERVICE:
+            raise Refusal(
+                failures.PRECONDITION,
+                f"{self._target.service} is a plain service and has no state; make it a virtual object",
+            )
+        if write and kind not in (TargetKind.OBJECT_EXCLUSIVE, TargetKind.WORKFLOW_RUN):
+            raise Refusal(
+                failures.PRECONDITION,
+                f"{self._target.service}/{self._target.handler} is a shared handler and cannot write state",
+            )
+
+    def _set_state(self, type_: int, _: int, body: bytes) -> core.Item:
+        self._check_state(write=True)
+        message = wire.SetStateCommandMessage.decode(body)
+        value = b"" if message.value is None else message.value.content
+        return core.SetState(type_, body, message.key, value)
+
+    def _clear_state(self, type_: int, _: int, body: bytes) -> core.Item:
+        self._check_state(write=True)
+        return core.ClearState(type_, body, wire.ClearStateCommandMessage.decode(body).key)
+
+    def _clear_all_state(self, type_: int, _: int, body: bytes) -> core.Item:
+        self._check_state(write=True)
+        return core.ClearAllState(type_, body)
+
+    def _lazy_state(self, type_: int, _: int, body: bytes) -> core.Item:
+        self._check_state()
+        message = wire.GetLazyStateCommandMessage.decode(body)
+        return core.GetLazyState(type_, body, message.key, message.result_completion_id)
+
+    def _lazy_state_keys(self, type_: int, _: int, body: bytes) -> core.Item:
+        self._check_state()
+        message = wire.GetLazyStateKeysCommandMessage.decode(body)
+        return core.GetLazyStateKeys(type_, body, message.result_completion_id)
+
+    # ------------------------------------------------------------ promises, sleep
+
+    def _check_workflow(self) -> None:
+        if self._target.kind not in (TargetKind.WORKFLOW_RUN, TargetKind.WORKFLOW_SHARED):
+            raise Refusal(failures.PRECONDITION, f"{self._target.service} is no workflow: no promises")
+
+    def _get_promise(self, type_: int, _: int, body: bytes) -> core.Item:
+        self._check_workflow()
+        message = wire.GetPromiseCommandMessage.decode(body)
+        return core.GetPromise(type_, body, message.key, message.result_completion_id)
+
+    def _peek_promise(self, type_: int, _: int, body: bytes) -> core.Item:
+        self._check_workflow()
+        message = wire.PeekPromiseCommandMessage.decode(body)
+        return core.PeekPromise(type_, body, message.key, message.result_completion_id)
+
+    def _complete_promise(self, type_: int, _: int, body: bytes) -> core.Item:
+        self._check_workflow()
+        message = wire.CompletePromiseCommandMessage.decode(body)
+        result = _result(message.completion, "a promise completion")
+        return core.CompletePromise(type_, body, message.key, result, message.result_completion_id)
+
+    def _sleep(self, type_: int, _: int, body: bytes) -> core.Item:
+        message = wire.SleepCommandMessage.decode(body)
+        return core.Sleep(type_, body, _instant(message.wake_up_time), message.result_completion_id)
+
+    # ------------------------------------------------------------ other invocations
+
+    def _call(self, type_: int, _: int, body: bytes) -> core.Item:
+        m = wire.CallCommandMessage.decode(body)
+        request = self._request(m, 0)
+        return core.Call(
+            type_,
+            body,
+            request,
+            encode_invocation_id(request.id),
+            m.invocation_id_notification_idx,
+            m.result_completion_id,
+        )
+
+    def _send(self, type_: int, _: int, body: bytes) -> core.Item:
+        m = wire.OneWayCallCommandMessage.decode(body)
+        request = self._request(m, _instant(m.invoke_time))
+        return core.Send(
+            type_, body, request, encode_invocation_id(request.id), m.invocation_id_notification_idx
+        )
+
+    def _request(
+        self, m: wire.CallCommandMessage | wire.OneWayCallCommandMessage, start_at: int
+    ) -> core.StartRequest:
+        handler = self._catalog.handler(m.service_name, m.handler_name)
+        if handler is None:
+            raise Refusal(
+                failures.UNKNOWN_CALLEE,
+                f"no handler {m.service_name}/{m.handler_name} is registered; register its deployment",
+            )
+        keyed = handler.kind is not TargetKind.SERVICE
+        if m.key and not keyed:
+            raise Refusal(failures.PRECONDITION, f"{m.service_name} is a plain service: it takes no key")
+        if m.idempotency_key == "":
+            raise Refusal(failures.PRECONDITION, "the idempotency key is empty; leave it out or give one")
+        if m.idempotency_key is not None and handler.kind is TargetKind.WORKFLOW_RUN:
+            raise Refusal(
+                failures.PRECONDITION, "a workflow run is idempotent by its key: no idempotency key"
+            )
+        if m.scope is not None or m.limit_key is not None:
+            raise Refusal(failures.FLOW_CONTROL, "scopes and limit keys are not enabled on this server")
+        return self._maker.make_request(
+            handler,
+            m.key if keyed else None,
+            m.headers,
+            m.parameter,
+            idempotency_key=m.idempotency_key,
+            start_at=start_at,
+            origin=Origin(OriginKind.SERVICE, self._id, str(self._target)),
+            trace_parent=self._trace_parent,
+            caller=self._partition,
+        )
+
+    def _send_signal(self, type_: int, _: int, body: bytes) -> core.Item:
+        m = wire.SendSignalCommandMessage.decode(body)
+        signal = m.idx if m.name is None else m.name
+        if signal is None:
+            raise Refusal(failures.PROTOCOL, "a signal needs an index or a name")
+        return core.SendSignal(
+            type_, body, _invocation(m.target_invocation_id), signal, _signal_result(m.result)
+        )
+
+    def _complete_awakeable(self, type_: int, _: int, body: bytes) -> core.Item:
+        m = wire.CompleteAwakeableCommandMessage.decode(body)
+        try:
+            raw, signal = parse_awakeable_id(m.awakeable_id)
+        except InvalidId as error:
+            raise Refusal(failures.PRECONDITION, f"{m.awakeable_id!r} is no awakeable id: {error}") from error
+        return core.SendSignal(type_, body, InvocationId(raw), signal, _result(m.result, "an awakeable"))
+
+    def _attach(self, type_: int, _: int, body: bytes) -> core.Item:
+        m = wire.AttachInvocationCommandMessage.decode(body)
+        return core.Attach(type_, body, _target_id(m.target), m.result_completion_id)
+
+    def _get_output(self, type_: int, _: int, body: bytes) -> core.Item:
+        m = wire.GetInvocationOutputCommandMessage.decode(body)
+        return core.GetOutput(type_, body, _target_id(m.target), m.result_completion_id)
+
+
+def await_tree(tree: wire.Future) -> model.Await:
+    """Core's form of a wire await tree. Its depth is bounded by the codec."""
+    return model.Await(
+        tree.waiting_completions,
+        tree.waiting_signals,
+        tree.waiting_named_signals,
+        tuple([await_tree(child) for child in tree.nested_futures]),
+        model.Combinator(int(tree.combinator_type)),
+    )
+
+
+def _result(result: wire.Value | wire.Failure | None, what: str) -> model.Result:
+    if isinstance(result, wire.Value):
+        return model.Success(result.content)
+    if isinstance(result, wire.Failure):
+        return model.Failure(result.code, result.message, result.metadata)
+    raise Refusal(failures.PROTOCOL, f"{what} needs a value or a failure")
+
+
+def _signal_result(result: wire.Void | wire.Value | wire.Failure | None) -> model.SignalResult:
+    if result is None or isinstance(result, wire.Void):
+        return model.VOID
+    return _result(result, "a signal")
+
+
+_INSTANT_MS_MAX = 1 << 62
+
+
+def _instant(epoch_ms: int) -> int:
+    """A wire instant as stored: SQLite integers are signed, and anything near the bound is for ever."""
+    return min(epoch_ms, _INSTANT_MS_MAX)
+
+
+def _invocation(text: str) -> InvocationId:
+    try:
+        return InvocationId(decode_invocation_id(text))
+    except InvalidId as error:
+        raise Refusal(failures.PRECONDITION, f"{text!r} is no invocation id: {error}") from error
+
+
+def _target_id(target: wire.InvocationTarget | None) -> InvocationId:
+    match target:
+        case str():
+            return _invocation(target)
+        case wire.WorkflowTarget(name, key, None):
+            return workflow_id(name, key)
+        case wire.IdempotentRequestTarget(service, key, handler, idempotency_key, None):
+            return idempotent_id(service, key, handler, idempotency_key)
+        case None:
+            raise Refusal(failures.PROTOCOL, "the command names no invocation")
+        case _:
+            raise Refusal(failures.FLOW_CONTROL, "scopes are not enabled on this server")
+
+
+_Translation: TypeAlias = Callable[[Translator, int, int, bytes], core.Item | None]
+_TRANSLATIONS: dict[int, _Translation] = {
+    MessageType.SUSPENSION: Translator._suspension,
+    MessageType.END: Translator._end,
+    MessageType.PROPOSE_RUN_COMPLETION: Translator._proposal,
+    MessageType.AWAITING_ON: Translator._hint,
+    MessageType.OUTPUT_COMMAND: Translator._output,
+    MessageType.GET_LAZY_STATE_COMMAND: Translator._lazy_state,
+    MessageType.SET_STATE_COMMAND: Translator._set_state,
+    MessageType.CLEAR_STATE_COMMAND: Translator._clear_state,
+    MessageType.CLEAR_ALL_STATE_COMMAND: Translator._clear_all_state,
+    MessageType.GET_LAZY_STATE_KEYS_COMMAND: Translator._lazy_state_keys,
+    MessageType.GET_EAGER_STATE_COMMAND: Translator._eager_state,
+    MessageType.GET_EAGER_STATE_KEYS_COMMAND: Translator._eager_state,
+    MessageType.GET_PROMISE_COMMAND: Translator._get_promise,
+    MessageType.PEEK_PROMISE_COMMAND: Translator._peek_promise,
+    MessageType.COMPLETE_PROMISE_COMMAND: Translator._complete_promise,
+    MessageType.SLEEP_COMMAND: Translator._sleep,
+    MessageType.CALL_COMMAND: Translator._call,
+    MessageType.ONE_WAY_CALL_COMMAND: Translator._send,
+    MessageType.SEND_SIGNAL_COMMAND: Translator._send_signal,
+    MessageType.RUN_COMMAND: Translator._run,
+    MessageType.ATTACH_INVOCATION_COMMAND: Translator._attach,
+    MessageType.GET_INVOCATION_OUTPUT_COMMAND: Translator._get_output,
+    MessageType.COMPLETE_AWAKEABLE_COMMAND: Translator._complete_awakeable,
+}
