@@ -8,7 +8,7 @@ messages then ask by field number.
 number with another wire type counts as unknown; the last scalar wins; repeated sub-messages of one singular
 field merge (which is the same as joining their bytes); numbers may be packed or not. It is strict where
 leniency would hide a cut or corrupt body: every length must fit, every varint must end within ten bytes,
-strings must be UTF-8, groups and field number 0 are refused.
+strings must be UTF-8, groups and field number 0 are refused. What a later value displaced is not looked into.
 
 A hostile body can hold one field per two bytes, and each costs a hundred in memory here, so the number of
 fields has a bound of its own beside the frame limit.
