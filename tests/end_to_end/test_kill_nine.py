@@ -37,11 +37,11 @@ def service_of(language: str, work_dir: Path, effects: Effects) -> Service:
 
 
 @contextmanager
-def world(language: str, work_dir: Path, partitions: int = 1) -> Iterator[tuple[Server, Service, Effects]]:
+def world(language: str, work_dir: Path) -> Iterator[tuple[Server, Service, Effects]]:
     """A server of its own and one service, registered."""
     effects = Effects(work_dir / "side-effects.txt")
     service = service_of(language, work_dir, effects)
-    server = new_server(work_dir / "server", partitions)
+    server = new_server(work_dir / "server")
     try:
         server.start()
         service.start()

@@ -147,7 +147,8 @@ def chosen() -> str:
     return name
 
 
-def new_server(work_dir: Path, partitions: int = 1, env: dict[str, str] | None = None) -> Server:
-    """The server `HOLDFAST_TEST_SERVER` names, not started yet."""
+def new_server(work_dir: Path, env: dict[str, str] | None = None) -> Server:
+    """The server `HOLDFAST_TEST_SERVER` names, not started yet; partitions by `HOLDFAST_TEST_PARTITIONS`."""
+    partitions = int(os.environ.get("HOLDFAST_TEST_PARTITIONS", "1"))
     kind = RestateServer if chosen() == RestateServer.name else HoldfastServer
     return kind(work_dir, partitions, env)

@@ -5,6 +5,7 @@ do not know which one they talk to. Handler names are camel case because names a
 
 PORT                where to listen
 REQUEST_RESPONSE    set: HTTP/1.1, request/response; else HTTP/2, full duplex
+PREFIX              of the service names, Py by default
 SIDE_EFFECTS_FILE   one line per side effect: invocation id, tab, label
 """
 
@@ -465,18 +466,19 @@ def definitions(prefix: str, options: Options) -> list[Service | VirtualObject |
 
 def main() -> None:
     logging.getLogger("restate").setLevel(logging.ERROR)
+    prefix = os.environ.get("PREFIX", "Py")
     common: Options = {"invocation_retry_policy": retries(50, "pause")}
     config = hypercorn.config.Config()
     config.bind = [f"127.0.0.1:{os.environ['PORT']}"]
     config.loglevel = "ERROR"
     config.graceful_timeout = 0.2
     if os.environ.get("REQUEST_RESPONSE"):
-        services = definitions("PyRr", common)
+        services = definitions(f"{prefix}Rr", common)
         config.alpn_protocols = ["http/1.1"]
     else:
         services = [
-            *definitions("Py", common),
-            *definitions("PyIdle", {**common, "inactivity_timeout": timedelta(0)}),
+            *definitions(prefix, common),
+            *definitions(f"{prefix}Idle", {**common, "inactivity_timeout": timedelta(0)}),
         ]
     app = restate.app(services=services)
     serve = cast(Callable[[object, hypercorn.config.Config], Awaitable[None]], hypercorn.asyncio.serve)

@@ -3,6 +3,8 @@
 //
 // PORT                where to listen
 // REQUEST_RESPONSE    set: HTTP/1.1, request/response; else HTTP/2, full duplex
+// PREFIX              of the service names, Ts by default
+// MAX_STREAMS         concurrent streams to allow per connection, HTTP/2 only
 // SIDE_EFFECTS_FILE   one line per side effect: invocation id, tab, label
 
 import { appendFileSync, readFileSync } from "node:fs";
@@ -357,10 +359,12 @@ function definitions(prefix, options = {}) {
 }
 
 const port = Number(process.env.PORT);
+const prefix = process.env.PREFIX ?? "Ts";
 if (process.env.REQUEST_RESPONSE) {
-  const handler = restate.createEndpointHandler({ services: definitions("TsRr"), bidirectional: false });
-  http.createServer(handler).listen(port, "127.0.0.1");
+  const services = definitions(`${prefix}Rr`);
+  http.createServer(restate.createEndpointHandler({ services, bidirectional: false })).listen(port, "127.0.0.1");
 } else {
-  const services = [...definitions("Ts"), ...definitions("TsIdle", { inactivityTimeout: 0 })];
-  http2.createServer(restate.createEndpointHandler({ services })).listen(port, "127.0.0.1");
+  const services = [...definitions(prefix), ...definitions(`${prefix}Idle`, { inactivityTimeout: 0 })];
+  const settings = process.env.MAX_STREAMS ? { maxConcurrentStreams: Number(process.env.MAX_STREAMS) } : {};
+  http2.createServer({ settings }, restate.createEndpointHandler({ services })).listen(port, "127.0.0.1");
 }

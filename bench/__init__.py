@@ -1,0 +1,6 @@
+"""Benchmarks: what a server costs per invocation and per step, beside the server it is compatible with.
+
+`python -m bench` compares both servers in the same run; `bench.restart`, `bench.long_journal` and
+`bench.memory` measure one law each. CPU is user plus system time of the whole process, because on a shared
+machine rates say more about the neighbours than about the server.
+"""
