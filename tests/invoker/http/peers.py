@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import cast
@@ -180,8 +181,10 @@ class SocketPeer:
         self,
         on_event: Callable[[SocketPeer, PeerConnection, h2.events.Event], None],
         settings: dict[int, int] | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.on_event = on_event
+        self.tls = tls
         self.settings = settings
         self.connections: list[PeerConnection] = []
         self.port = 0
@@ -189,7 +192,7 @@ class SocketPeer:
 
     async def __aenter__(self) -> SocketPeer:
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: PeerConnection(self), "127.0.0.1", 0)
+        self._server = await loop.create_server(lambda: PeerConnection(self), "127.0.0.1", 0, ssl=self.tls)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 

@@ -132,7 +132,11 @@ class Endpoint:
                 f"deployment URI {uri!r} holds a space, a control character or a character outside ASCII; "
                 "percent-encode it (host names: punycode)"
             )
-        parts = urlsplit(uri)
+        try:
+            parts = urlsplit(uri)
+            port = parts.port
+        except ValueError as error:
+            raise ValueError(f"deployment URI {uri!r} has a bad host or port: {error}") from None
         scheme = parts.scheme
         if scheme not in _DEFAULT_PORTS:
             raise ValueError(f"deployment URI {uri!r} must start with http:// or https://")
@@ -144,10 +148,6 @@ class Endpoint:
             )
         if parts.query or parts.fragment:
             raise ValueError(f"deployment URI {uri!r} has a query or a fragment; only a base path is allowed")
-        try:
-            port = parts.port
-        except ValueError as error:
-            raise ValueError(f"deployment URI {uri!r} has a bad port: {error}") from None
         if port == 0:
             raise ValueError(f"deployment URI {uri!r} has port 0; expected 1 to 65535")
         return Endpoint(
