@@ -10,18 +10,19 @@ import asyncio
 import errno
 import os
 import ssl
-from typing import Final
+from typing import Final, cast
 
 from holdfast.ingress.dispatch import CatalogView, Dispatcher
 from holdfast.ingress.errors import ListenError
 from holdfast.ingress.exchange import IngressLimits
 from holdfast.ingress.http1 import Http1Connection
+from holdfast.ingress.http2 import Http2Connection
 from holdfast.ingress.site import Site
+from holdfast.invoker.http.frames import CLIENT_PREFACE
 from holdfast.partition.api import Engine
 
 BACKLOG: Final = 4096
 FLUSH_S: Final = 1.0
-CLIENT_PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 
 class IngressServer:
@@ -92,10 +93,10 @@ class FirstBytes(asyncio.Protocol):
         self._data = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101, told to the type checker
-        self._transport = transport
+        # Not an isinstance check: uvloop's transports are asyncio's by shape, not by class.
+        self._transport = cast(asyncio.Transport, transport)
         if not self._site.add(self):
-            transport.abort()
+            self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         self._data += data
@@ -104,11 +105,17 @@ class FirstBytes(asyncio.Protocol):
             len(self._data) < len(CLIENT_PREFACE) and CLIENT_PREFACE.startswith(self._data)
         ):
             return
-        connection = Http1Connection(self._site, transport)
-        transport.set_protocol(connection)
-        self._site.replace(self, connection)
         self._transport = None
-        connection.data_received(self._data)
+        if self._data.startswith(CLIENT_PREFACE):
+            http2 = Http2Connection(self._site, transport)
+            transport.set_protocol(http2)
+            self._site.replace(self, http2)
+            http2.data_received(self._data[len(CLIENT_PREFACE) :])
+        else:
+            http1 = Http1Connection(self._site, transport)
+            transport.set_protocol(http1)
+            self._site.replace(self, http1)
+            http1.data_received(self._data)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._site.remove(self)
