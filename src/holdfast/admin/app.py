@@ -1,0 +1,56 @@
+"""The admin application, assembled."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import JSONResponse
+
+from holdfast.admin import errors
+from holdfast.admin.deployments import deployment_routes
+from holdfast.admin.edge import Edge
+from holdfast.admin.invocations import invocation_routes
+from holdfast.admin.node import node_routes
+from holdfast.admin.ports import AdminSettings, QueryRunner
+from holdfast.admin.services import service_routes
+from holdfast.catalog.catalog import Catalog
+from holdfast.catalog.discovery import Discovery
+from holdfast.partition.api import Engine
+
+
+def create_app(
+    engine: Engine,
+    catalog: Catalog,
+    discovery: Discovery,
+    query: QueryRunner,
+    settings: AdminSettings | None = None,
+) -> FastAPI:
+    """The interface as an ASGI application. Further routes, such as a web UI, may be added to it."""
+    settings = settings or AdminSettings()
+    app = FastAPI(
+        title="Holdfast admin interface",
+        version=settings.version,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.include_router(node_routes(query, settings))
+    app.include_router(deployment_routes(catalog, discovery, engine.now_ms))
+    app.include_router(service_routes(catalog, engine, settings.ingress_endpoint))
+    app.include_router(invocation_routes(catalog, engine, query))
+    errors.install(app)
+
+    @app.get("/openapi", include_in_schema=False)
+    async def openapi() -> JSONResponse:
+        return JSONResponse(app.openapi())
+
+    app.add_middleware(Edge, body_bytes_max=settings.body_bytes_max)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=["location"],
+        )
+    return app

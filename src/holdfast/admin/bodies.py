@@ -1,0 +1,96 @@
+"""Request bodies. Unknown fields are ignored: tools are newer than servers as often as not."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, Field, model_validator
+
+from holdfast.catalog.durations import parse_duration
+
+BATCH_INVOCATIONS_MAX = 1000
+
+
+def _duration_ms(value: object) -> int:
+    if not isinstance(value, str):
+        raise ValueError("expected a duration as text, for example '1d'")
+    return parse_duration(value)
+
+
+DurationMs = Annotated[int, BeforeValidator(_duration_ms)]
+"""Milliseconds, written as text such as `1d`."""
+
+Headers = dict[str, str]
+Byte = Annotated[int, Field(ge=0, le=255)]
+
+
+class RegisterDeployment(BaseModel):
+    """Where a deployment is and how to treat what is registered already (protocol, "Registering")."""
+
+    uri: str | None = None
+    arn: str | None = None
+    additional_headers: Headers | None = None
+    use_http_11: bool | None = None
+    breaking: bool | None = None
+    force: bool | None = None
+    dry_run: bool | None = None
+    metadata: dict[str, str] | None = None
+
+    @model_validator(mode="after")
+    def _names_a_place(self) -> RegisterDeployment:
+        if self.uri is None and self.arn is None:
+            raise ValueError("expected 'uri'")
+        return self
+
+
+class UpdateDeployment(BaseModel):
+    """What to change on a deployment; `overwrite` discovers it again."""
+
+    uri: str | None = None
+    arn: str | None = None
+    additional_headers: Headers | None = None
+    use_http_11: bool | None = None
+    overwrite: bool | None = None
+    dry_run: bool | None = None
+
+
+class ModifyService(BaseModel):
+    """Settings to change until the service's next revision."""
+
+    public: bool | None = None
+    idempotency_retention: DurationMs | None = None
+    workflow_completion_retention: DurationMs | None = None
+    journal_retention: DurationMs | None = None
+    inactivity_timeout: DurationMs | None = None
+    abort_timeout: DurationMs | None = None
+
+
+class ReplaceStateBody(BaseModel):
+    """The whole new state of one object, values as arrays of bytes."""
+
+    object_key: str
+    new_state: dict[str, list[Byte]]
+    version: str | None = None
+    scope: str | None = None
+
+
+class Batch(BaseModel):
+    """Invocations to treat alike; `deployment` for resume and restart."""
+
+    invocation_ids: Annotated[list[str], Field(max_length=BATCH_INVOCATIONS_MAX)]
+    deployment: str | None = None
+
+
+class Query(BaseModel):
+    query: str
+
+
+class CreateSubscription(BaseModel):
+    """A Kafka subscription, which this server does not have."""
+
+    source: str
+    sink: str
+
+
+SimpleOperation = Literal["cancel", "kill", "purge", "purge-journal", "pause"]
+BatchOperation = Literal["cancel", "kill", "purge", "purge-journal", "pause", "resume", "restart-as-new"]
