@@ -6,6 +6,8 @@ do not know which one they talk to. Handler names are camel case because names a
 PORT                where to listen
 REQUEST_RESPONSE    set: HTTP/1.1, request/response; else HTTP/2, full duplex
 PREFIX              of the service names, Py by default
+MAX_REQUESTS        before a connection is closed with GOAWAY; Hypercorn's own default is 1000
+TIMEOUT_MS          inactivity and abort timeout of every service
 SIDE_EFFECTS_FILE   one line per side effect: invocation id, tab, label
 """
 
@@ -55,6 +57,7 @@ class Target(TypedDict, total=False):
 class Options(TypedDict, total=False):
     invocation_retry_policy: InvocationRetryPolicy
     inactivity_timeout: timedelta
+    abort_timeout: timedelta
 
 
 def write(invocation_id: str, label: str) -> None:
@@ -468,10 +471,13 @@ def main() -> None:
     logging.getLogger("restate").setLevel(logging.ERROR)
     prefix = os.environ.get("PREFIX", "Py")
     common: Options = {"invocation_retry_policy": retries(50, "pause")}
+    if "TIMEOUT_MS" in os.environ:
+        common["inactivity_timeout"] = common["abort_timeout"] = ms(float(os.environ["TIMEOUT_MS"]))
     config = hypercorn.config.Config()
     config.bind = [f"127.0.0.1:{os.environ['PORT']}"]
     config.loglevel = "ERROR"
     config.graceful_timeout = 0.2
+    config.keep_alive_max_requests = int(os.environ.get("MAX_REQUESTS", "1000000000"))
     if os.environ.get("REQUEST_RESPONSE"):
         services = definitions(f"{prefix}Rr", common)
         config.alpn_protocols = ["http/1.1"]
