@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -138,7 +139,18 @@ class World:
         discovery = Discovery(self.deployments, lambda: NOW_MS // 1000, first_pause_s=0.0)
         self.app = create_app(self.engine, self.catalog, discovery, self.query, settings)
 
-    async def request(
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        content: bytes | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> httpx.Response:
+        return asyncio.run(self._request(method, path, body, content=content, headers=headers))
+
+    async def _request(
         self,
         method: str,
         path: str,

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, model_validator
 
 from holdfast.catalog.durations import parse_duration
 
 BATCH_INVOCATIONS_MAX = 1000
+
+
+def _encodable(text: str) -> str:
+    """JSON can escape half of a surrogate pair, which is no character: no answer could repeat it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("holds half a surrogate pair, which is not text") from None
+    return text
 
 
 def _duration_ms(value: object) -> int:
@@ -17,24 +26,25 @@ def _duration_ms(value: object) -> int:
     return parse_duration(value)
 
 
+Text = Annotated[str, AfterValidator(_encodable)]
 DurationMs = Annotated[int, BeforeValidator(_duration_ms)]
 """Milliseconds, written as text such as `1d`."""
 
-Headers = dict[str, str]
+Headers = dict[Text, Text]
 Byte = Annotated[int, Field(ge=0, le=255)]
 
 
 class RegisterDeployment(BaseModel):
     """Where a deployment is and how to treat what is registered already (protocol, "Registering")."""
 
-    uri: str | None = None
-    arn: str | None = None
+    uri: Text | None = None
+    arn: Text | None = None
     additional_headers: Headers | None = None
     use_http_11: bool | None = None
     breaking: bool | None = None
     force: bool | None = None
     dry_run: bool | None = None
-    metadata: dict[str, str] | None = None
+    metadata: dict[Text, Text] | None = None
 
     @model_validator(mode="after")
     def _names_a_place(self) -> RegisterDeployment:
@@ -46,8 +56,8 @@ class RegisterDeployment(BaseModel):
 class UpdateDeployment(BaseModel):
     """What to change on a deployment; `overwrite` discovers it again."""
 
-    uri: str | None = None
-    arn: str | None = None
+    uri: Text | None = None
+    arn: Text | None = None
     additional_headers: Headers | None = None
     use_http_11: bool | None = None
     overwrite: bool | None = None
@@ -68,28 +78,28 @@ class ModifyService(BaseModel):
 class ReplaceStateBody(BaseModel):
     """The whole new state of one object, values as arrays of bytes."""
 
-    object_key: str
-    new_state: dict[str, list[Byte]]
-    version: str | None = None
-    scope: str | None = None
+    object_key: Text
+    new_state: dict[Text, list[Byte]]
+    version: Text | None = None
+    scope: Text | None = None
 
 
 class Batch(BaseModel):
     """Invocations to treat alike; `deployment` for resume and restart."""
 
-    invocation_ids: Annotated[list[str], Field(max_length=BATCH_INVOCATIONS_MAX)]
-    deployment: str | None = None
+    invocation_ids: Annotated[list[Text], Field(max_length=BATCH_INVOCATIONS_MAX)]
+    deployment: Text | None = None
 
 
 class Query(BaseModel):
-    query: str
+    query: Text
 
 
 class CreateSubscription(BaseModel):
     """A Kafka subscription, which this server does not have."""
 
-    source: str
-    sink: str
+    source: Text
+    sink: Text
 
 
 SimpleOperation = Literal["cancel", "kill", "purge", "purge-journal", "pause"]

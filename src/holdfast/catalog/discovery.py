@@ -8,12 +8,14 @@ what reaches the catalog can be registered.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from holdfast.catalog.contents import Discovered
 from holdfast.catalog.errors import DiscoveryError
 from holdfast.invoker.http.api import Endpoint, RequestFailed, Response
+from holdfast.protocol.errors import ManifestError
 from holdfast.protocol.identity import RequestSigner
 from holdfast.protocol.manifest import DISCOVERY_ACCEPT, ProtocolMode, parse_manifest
 from holdfast.protocol.manifest_json import MANIFEST_BYTES_MAX
@@ -22,6 +24,7 @@ DISCOVERY_PATH = "/discover"
 ATTEMPTS_MAX = 4
 FIRST_PAUSE_S = 0.1
 REQUEST_TIMEOUT_S = 10.0
+MANIFEST_DEPTH_MAX = 200
 DEADLINE_S = 30.0
 
 _RETRIED_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
@@ -100,6 +103,7 @@ class Discovery:
         sdk_version = response.headers.get(_SERVER_HEADER)
         content_type = response.headers.get("content-type", "")
         manifest = parse_manifest(content_type, response.body, sdk_version=sdk_version)
+        _check_showable(response.body)
         if endpoint.http11 and manifest.protocol_mode is ProtocolMode.BIDI_STREAM:
             raise DiscoveryError(
                 "META0015",
@@ -150,6 +154,27 @@ class Discovery:
             timeout_s=REQUEST_TIMEOUT_S,
             max_body_bytes=MANIFEST_BYTES_MAX,
         )
+
+
+def _check_showable(body: bytes) -> None:
+    """Refuse what could not be told on: its schemas and texts are part of every answer about services."""
+    pending: list[tuple[object, int]] = [(json.loads(body), 0)]
+    while pending:
+        value, depth = pending.pop()
+        if depth > MANIFEST_DEPTH_MAX:
+            raise ManifestError("META0013", f"the manifest is nested deeper than {MANIFEST_DEPTH_MAX} levels")
+        if isinstance(value, dict):
+            pending += [(part, depth + 1) for pair in value.items() for part in pair]
+        elif isinstance(value, list):
+            pending += [(part, depth + 1) for part in value]
+        elif isinstance(value, str) and not value.isascii():
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                raise ManifestError(
+                    "META0013",
+                    f"the manifest holds half a surrogate pair, which is not text: {value[:200]!a}",
+                ) from None
 
 
 def canonical_uri(endpoint: Endpoint) -> str:
