@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 
 import pytest
 import uvloop
+
 from tests.invoker.http.peers import DEADLINE_S
 
 Run = Callable[[Callable[[], Awaitable[None]]], None]

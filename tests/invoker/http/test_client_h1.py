@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from tests.invoker.http.conftest import Run
-from tests.invoker.http.peers import Recorder, eventually
 
 from holdfast.invoker.http import Endpoint, HeaderError, HttpClient, PreparedHeaders, RequestFailed
+from tests.invoker.http.conftest import Run
+from tests.invoker.http.peers import Recorder, eventually
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: x\r\nContent-Length: 2\r\n\r\nok"

@@ -11,10 +11,10 @@ from typing import Any
 import h2.events
 import h2.settings
 import pytest
-from tests.invoker.http.conftest import Run
-from tests.invoker.http.peers import PeerConnection, Recorder, SocketPeer, eventually
 
 from holdfast.invoker.http import Endpoint, HeaderError, HttpClient, RequestFailed, frames
+from tests.invoker.http.conftest import Run
+from tests.invoker.http.peers import PeerConnection, Recorder, SocketPeer, eventually
 
 CONCURRENT = h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS
 

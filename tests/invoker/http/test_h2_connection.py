@@ -6,11 +6,12 @@ import h2.errors
 import h2.events
 import h2.settings
 import pytest
-from tests.invoker.http.peers import ENCODER, MemoryPair, Owner, Recorder
 
 from holdfast.invoker.http import frames
-from holdfast.invoker.http.h2_connection import OUTPUT_BYTES_MAX, STREAM_WINDOW_BYTES, H2Connection
+from holdfast.invoker.http.h2_connection import STREAM_WINDOW_BYTES, H2Connection
+from holdfast.invoker.http.h2_output import OUTPUT_BYTES_MAX
 from holdfast.invoker.http.header_blocks import ResponseCache
+from tests.invoker.http.peers import ENCODER, MemoryPair, Owner, Recorder
 
 CUTS = (None, 1, 7)
 

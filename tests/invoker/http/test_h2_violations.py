@@ -8,17 +8,16 @@ import h2.events
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.invoker.http.peers import ENCODER, MemoryPair, Owner, Recorder
 
 from holdfast.invoker.http import frames
 from holdfast.invoker.http.h2_connection import (
-    CONTINUATIONS_MAX,
     CONTROL_REPLIES_MAX,
     RESETS_WITHOUT_PROGRESS_MAX,
     STREAM_WINDOW_BYTES,
     H2Connection,
 )
-from holdfast.invoker.http.header_blocks import ResponseCache
+from holdfast.invoker.http.header_blocks import CONTINUATIONS_MAX, ResponseCache
+from tests.invoker.http.peers import ENCODER, MemoryPair, Owner, Recorder
 
 OK_BLOCK = b"\x88"
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import uvloop
 from harness.processes import Process, free_port
-from tests.invoker.http.peers import Recorder, eventually
 
 from holdfast.invoker.http import Endpoint, HttpClient
+from tests.invoker.http.peers import Recorder, eventually
 
 HERE = Path(__file__).parent
 DEADLINE_S = 60.0

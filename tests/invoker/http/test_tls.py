@@ -14,10 +14,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from tests.invoker.http.conftest import Run
-from tests.invoker.http.peers import PeerConnection, SocketPeer
 
 from holdfast.invoker.http import Endpoint, HttpClient, RequestFailed
+from tests.invoker.http.conftest import Run
+from tests.invoker.http.peers import PeerConnection, SocketPeer
 
 
 @pytest.fixture(scope="module")

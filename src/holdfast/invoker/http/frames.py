@@ -239,3 +239,18 @@ def strip_padding(payload: bytes) -> bytes:
     if padding >= len(payload):
         raise ProtocolViolation(PROTOCOL_ERROR, f"padding of {padding} bytes in a payload of {len(payload)}")
     return payload[1 : len(payload) - padding]
+
+
+def headers_block(flags: int, payload: bytes) -> bytes:
+    """The part of the header block in a HEADERS frame: without padding and priority.
+
+    Raises:
+        ProtocolViolation: the frame is too short for what its flags say.
+    """
+    if flags & FLAG_PADDED:
+        payload = strip_padding(payload)
+    if flags & FLAG_PRIORITY:
+        if len(payload) < 5:
+            raise ProtocolViolation(FRAME_SIZE_ERROR, "HEADERS too short for its priority")
+        payload = payload[5:]
+    return payload

@@ -14,7 +14,6 @@ from typing import Final, cast
 import httptools
 
 from holdfast.invoker.http.api import Endpoint, Stream, StreamListener, TransportFailure
-from holdfast.invoker.http.h2_stream import DETACHED
 from holdfast.invoker.http.header_blocks import (
     HEADER_LIST_BYTES_MAX,
     HeaderError,
@@ -23,7 +22,7 @@ from holdfast.invoker.http.header_blocks import (
     RequestEncoder,
     request_target,
 )
-from holdfast.invoker.http.transport import Limits, TransportOwner
+from holdfast.invoker.http.transport import DETACHED, Limits, TransportOwner
 
 OUTPUT_BYTES_MAX: Final = 256 * 1024
 _BODYLESS_STATUSES: Final = frozenset((204, 304))

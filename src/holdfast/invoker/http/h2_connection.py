@@ -22,23 +22,25 @@ from typing import Final, Protocol
 from holdfast.invoker.http import frames
 from holdfast.invoker.http.api import StreamListener, TransportFailure
 from holdfast.invoker.http.frames import FrameReader, ProtocolViolation, error_name
+from holdfast.invoker.http.h2_output import Output
 from holdfast.invoker.http.h2_stream import H2Stream
 from holdfast.invoker.http.header_blocks import (
     HEADER_LIST_BYTES_MAX,
     MALFORMED_STATUS,
+    BlockInParts,
     ResponseCache,
     ResponseDecoder,
 )
 
 STREAM_WINDOW_BYTES: Final = 2 * 1024 * 1024
 CONNECTION_WINDOW_BYTES: Final = 16 * 1024 * 1024
-OUTPUT_BYTES_MAX: Final = 256 * 1024
-"""Request body bytes collected per tick; more waits in its stream, so that streams take turns."""
 CONTROL_REPLIES_MAX: Final = 1_000
 """PING and SETTINGS answers not yet taken by the socket, before the peer counts as flooding."""
-CONTINUATIONS_MAX: Final = 64
 RESETS_WITHOUT_PROGRESS_MAX: Final = 1_000
 """RST_STREAM frames in a row without one response in between."""
+
+_ANY_KIND: Final = -1
+_PADDED_OR_PRIORITY: Final = frames.FLAG_PADDED | frames.FLAG_PRIORITY
 
 
 class ConnectionOwner(Protocol):
@@ -87,27 +89,20 @@ class H2Connection:
         self._reader = FrameReader()
         self._decoder = ResponseDecoder(cache)
         self._streams: dict[int, H2Stream] = {}
-        self._waiting_for_room: dict[H2Stream, None] = {}
         self._next_stream_id = first_stream_id
         self._last_stream_id_max = min(2 * streams_total_max - 1, frames.STREAM_ID_LIMIT)
         self._taken_stream_id = 0
-        self._output: list[bytes] = []
-        self._output_announced = False
-        self._output_paused = False
+        self._output = Output(owner.output_ready)
+        self._emit = self._output.emit
         self._control_replies = 0
         self._resets = 0
-        self._block: list[bytes] = []
-        self._block_bytes = 0
-        self._block_stream_id = 0
-        self._block_flags = 0
+        self._block: BlockInParts | None = None
+        self._must_come = frames.SETTINGS
+        """The only kind of frame allowed next, or _ANY_KIND: SETTINGS at first, CONTINUATION inside a block."""
         self._receive_window = self._connection_window_bytes = connection_window_bytes
         self._peer_stream_window = frames.WINDOW_BYTES_DEFAULT
         self._peer_streams_max = frames.STREAM_ID_LIMIT
-        # Shared with the streams.
-        self.stream_window_bytes = stream_window_bytes
-        self.send_window = frames.WINDOW_BYTES_DEFAULT
-        self.output_budget = OUTPUT_BYTES_MAX
-        self.peer_frame_bytes_max = frames.FRAME_BYTES_DEFAULT
+        self._stream_window_bytes = stream_window_bytes
         # Read by the owner.
         self.ready = False
         """The peer's SETTINGS arrived."""
@@ -118,7 +113,7 @@ class H2Connection:
         self.end_reason = ""
         """Why it is closed."""
         self.pongs = 0
-        self.emit(
+        self._emit(
             frames.CLIENT_PREFACE
             + frames.settings_frame(
                 (
@@ -162,10 +157,13 @@ class H2Connection:
         self._next_stream_id = stream_id + 2
         if stream_id + 2 > self._last_stream_id_max:
             self.draining = True
-        stream = H2Stream(self, stream_id, listener, self._peer_stream_window, self.stream_window_bytes)
+        output = self._output
+        stream = H2Stream(
+            stream_id, listener, output, self._peer_stream_window, self._stream_window_bytes, self._forget
+        )
         self._streams[stream_id] = stream
         bodyless = end and not body
-        self.emit(frames.headers_frames(stream_id, block, bodyless, self.peer_frame_bytes_max))
+        output.emit(frames.headers_frames(stream_id, block, bodyless, output.frame_bytes_max))
         if bodyless:
             stream.ending = stream.local_closed = True
         elif end:
@@ -174,72 +172,30 @@ class H2Connection:
             stream.write(body)
         return stream
 
-    def forget(self, stream: H2Stream) -> StreamListener:
+    def _forget(self, stream: H2Stream) -> StreamListener:
         """Drop a stream that is closed on both sides; its listener is returned for the last call."""
         del self._streams[stream.stream_id]
-        self._waiting_for_room.pop(stream, None)
         listener = stream.detach()
         self._owner.stream_closed()
         return listener
 
-    def wait_for_room(self, stream: H2Stream) -> None:
-        """Note that a stream has bytes the connection has no room for."""
-        self._waiting_for_room[stream] = None
-
     def ping(self) -> None:
         """Ask for a sign of life; `pongs` counts the answers."""
-        self.emit(frames.frame(frames.PING, 0, 0, b"holdfast"))
-
-    # Output.
-
-    def emit(self, data: bytes) -> None:
-        """Queue frames that no window limits."""
-        self._output.append(data)
-        if not self._output_announced:
-            self._output_announced = True
-            self._owner.output_ready()
-
-    def emit_data(self, header: bytes, data: bytes, size: int) -> None:
-        """Queue a DATA frame; the stream has charged both windows."""
-        self.output_budget -= size
-        output = self._output
-        output.append(header)
-        output.append(data)
-        if not self._output_announced:
-            self._output_announced = True
-            self._owner.output_ready()
+        self._emit(frames.frame(frames.PING, 0, 0, b"holdfast"))
 
     def take_output(self) -> bytes:
-        """Everything due, joined. Streams that waited for room fill the next one."""
-        data = b"".join(self._output)
-        self._output.clear()
-        self._output_announced = False
+        """Everything due, joined, for the socket."""
         self._control_replies = 0
         self._taken_stream_id = self._next_stream_id - 2
-        if not self._output_paused:
-            self.output_budget = OUTPUT_BYTES_MAX
-            if self._waiting_for_room:
-                self._pump_waiting()
-        return data
+        return self._output.take()
 
     def pause_output(self) -> None:
-        """The socket is full: keep request bodies in their streams. Small control frames still go out."""
-        self._output_paused = True
-        self.output_budget = 0
+        """The socket is full: keep request bodies in their streams. Control frames, being few, still go out."""
+        self._output.pause()
 
     def resume_output(self) -> None:
         """The socket drained."""
-        self._output_paused = False
-        self.output_budget = OUTPUT_BYTES_MAX
-        self._pump_waiting()
-
-    def _pump_waiting(self) -> None:
-        # A stream that is cut short queues itself again, behind the others: they take turns.
-        for stream in list(self._waiting_for_room):
-            if self.send_window <= 0 or self.output_budget <= 0:
-                return
-            del self._waiting_for_room[stream]
-            stream.pump()
+        self._output.resume()
 
     # Input.
 
@@ -251,18 +207,19 @@ class H2Connection:
         reader = self._reader
         try:
             for kind, flags, stream_id, payload in reader.feed(data):
-                if self._block_stream_id and kind != frames.CONTINUATION:
-                    raise ProtocolViolation(
-                        frames.PROTOCOL_ERROR, "a header block was interrupted by another frame"
-                    )
-                if not self.ready and kind != frames.SETTINGS:
-                    raise ProtocolViolation(frames.PROTOCOL_ERROR, "the first frame was not SETTINGS")
+                if kind != self._must_come and self._must_come != _ANY_KIND:
+                    raise self._wrong_kind()
                 if kind <= frames.CONTINUATION:
                     handlers[kind](self, flags, stream_id, payload)
             if reader.oversized is not None:
                 self._refuse_oversized(reader.oversized)
         except ProtocolViolation as violation:
             self.fail(f"{self._peer} broke HTTP/2: {violation}", violation.code)
+
+    def _wrong_kind(self) -> ProtocolViolation:
+        if self.ready:
+            return ProtocolViolation(frames.PROTOCOL_ERROR, "a header block was interrupted by another frame")
+        return ProtocolViolation(frames.PROTOCOL_ERROR, "the first frame was not SETTINGS")
 
     def _refuse_oversized(self, header: bytes) -> None:
         if not self.ready and not header.startswith(b"\x00"):
@@ -280,19 +237,20 @@ class H2Connection:
     def fail(self, reason: str, code: int = frames.NO_ERROR) -> None:
         """End the connection: GOAWAY with `code`, and every open stream fails with `reason`.
 
-        Streams whose HEADERS never left `take_output` were certainly not processed.
+        Streams whose HEADERS never left `take_output` are certainly not processed: what was not taken is dropped.
         """
         if self.closed:
             return
         self.closed = True
         self.end_reason = reason
-        self.emit(frames.goaway_frame(0, code))
+        self._output.discard()
+        self._emit(frames.goaway_frame(0, code))
         self._fail_streams(list(self._streams.values()), reason, self._taken_stream_id)
 
     def _fail_streams(self, streams: list[H2Stream], reason: str, last_processed_id: int) -> None:
         for stream in streams:
             if not stream.closed:
-                listener = self.forget(stream)
+                listener = self._forget(stream)
                 failure = TransportFailure(reason, stream.stream_id > last_processed_id, None)
                 try:
                     listener.on_failure(failure)
@@ -301,13 +259,13 @@ class H2Connection:
 
     def _fail_stream(self, stream: H2Stream, reason: str, code: int) -> None:
         """The peer broke one exchange: reset it, keep the connection."""
-        self.emit(frames.rst_stream_frame(stream.stream_id, code))
+        self._emit(frames.rst_stream_frame(stream.stream_id, code))
         self._fail_streams([stream], f"{self._peer} sent a malformed response: {reason}", stream.stream_id)
 
     def _listener_failed(self, stream: H2Stream, error: Exception) -> None:
         if not stream.closed:
-            self.emit(frames.rst_stream_frame(stream.stream_id, frames.INTERNAL_ERROR))
-            self.forget(stream)
+            self._emit(frames.rst_stream_frame(stream.stream_id, frames.INTERNAL_ERROR))
+            self._forget(stream)
         self._owner.listener_failed(error)
 
     def _closed_stream(self, stream_id: int, name: str) -> None:
@@ -322,7 +280,7 @@ class H2Connection:
         if window * 2 <= self._connection_window_bytes:
             if window < 0:
                 raise ProtocolViolation(frames.FLOW_CONTROL_ERROR, "DATA beyond the connection's window")
-            self.emit(frames.window_update_frame(0, self._connection_window_bytes - window))
+            self._emit(frames.window_update_frame(0, self._connection_window_bytes - window))
             window = self._connection_window_bytes
         self._receive_window = window
         stream = self._streams.get(stream_id)
@@ -346,7 +304,7 @@ class H2Connection:
                 self._listener_failed(stream, error)
         if flags & frames.FLAG_END_STREAM:
             self._on_remote_end(stream)
-        elif stream.receive_window * 2 <= self.stream_window_bytes and not (
+        elif stream.receive_window * 2 <= self._stream_window_bytes and not (
             stream.reading_paused or stream.closed
         ):
             stream.grant()
@@ -357,47 +315,34 @@ class H2Connection:
         if not stream.local_closed:
             # Nobody reads the request any more. An open one is half-closed as usual; one that is cut short is reset.
             if stream.queued:
-                self.emit(frames.rst_stream_frame(stream.stream_id, frames.CANCEL))
+                self._emit(frames.rst_stream_frame(stream.stream_id, frames.CANCEL))
             else:
-                self.emit(frames.frame_header(0, frames.DATA, frames.FLAG_END_STREAM, stream.stream_id))
+                self._emit(frames.frame_header(0, frames.DATA, frames.FLAG_END_STREAM, stream.stream_id))
         self._resets = 0
-        listener = self.forget(stream)
+        listener = self._forget(stream)
         try:
             listener.on_end()
         except Exception as error:  # the listener's bug, not the connection's
             self._owner.listener_failed(error)
 
     def _on_headers(self, flags: int, stream_id: int, payload: bytes) -> None:
-        if flags & frames.FLAG_PADDED:
-            payload = frames.strip_padding(payload)
-        if flags & frames.FLAG_PRIORITY:
-            if len(payload) < 5:
-                raise ProtocolViolation(frames.FRAME_SIZE_ERROR, "HEADERS too short for its priority")
-            payload = payload[5:]
+        part = frames.headers_block(flags, payload) if flags & _PADDED_OR_PRIORITY else payload
         if flags & frames.FLAG_END_HEADERS:
-            self._on_block(flags, stream_id, payload)
+            self._on_block(flags, stream_id, part)
             return
         self._closed_stream(stream_id, "HEADERS")
-        self._block = [payload]
-        self._block_bytes = len(payload)
-        self._block_stream_id = stream_id
-        self._block_flags = flags
+        self._block = BlockInParts(stream_id, flags, part)
+        self._must_come = frames.CONTINUATION
 
     def _on_continuation(self, flags: int, stream_id: int, payload: bytes) -> None:
-        if not self._block_stream_id or stream_id != self._block_stream_id:
+        block = self._block
+        if block is None or stream_id != block.stream_id:
             raise ProtocolViolation(frames.PROTOCOL_ERROR, "CONTINUATION without a header block to continue")
-        self._block.append(payload)
-        self._block_bytes += len(payload)
-        if self._block_bytes > HEADER_LIST_BYTES_MAX or len(self._block) > CONTINUATIONS_MAX:
-            raise ProtocolViolation(
-                frames.ENHANCE_YOUR_CALM,
-                f"response headers exceed {HEADER_LIST_BYTES_MAX} bytes or {CONTINUATIONS_MAX} frames",
-            )
+        block.add(payload)
         if flags & frames.FLAG_END_HEADERS:
-            block = b"".join(self._block)
-            self._block = []
-            self._block_stream_id = 0
-            self._on_block(self._block_flags, stream_id, block)
+            self._block = None
+            self._must_come = _ANY_KIND
+            self._on_block(block.flags, stream_id, block.joined())
 
     def _on_block(self, flags: int, stream_id: int, block: bytes) -> None:
         status, headers = self._decoder.decode(block)
@@ -447,7 +392,7 @@ class H2Connection:
         failure = TransportFailure(
             f"{self._peer} reset the stream: {error_name(code)}", code == frames.REFUSED_STREAM, code
         )
-        listener = self.forget(stream)
+        listener = self._forget(stream)
         try:
             listener.on_failure(failure)
         except Exception as error:  # the listener's bug, not the connection's
@@ -469,6 +414,7 @@ class H2Connection:
             self._apply_setting(key, value)
         if not self.ready:
             self.ready = True
+            self._must_come = _ANY_KIND
             self._owner.settings_received()
 
     def _apply_setting(self, key: int, value: int) -> None:
@@ -482,7 +428,7 @@ class H2Connection:
         elif key == frames.SETTING_MAX_FRAME_SIZE:
             if not frames.FRAME_BYTES_DEFAULT <= value <= frames.FRAME_BYTES_LIMIT:
                 raise ProtocolViolation(frames.PROTOCOL_ERROR, f"SETTINGS_MAX_FRAME_SIZE {value}")
-            self.peer_frame_bytes_max = value
+            self._output.frame_bytes_max = value
         elif key == frames.SETTING_MAX_CONCURRENT_STREAMS:
             self._peer_streams_max = value
         elif key == frames.SETTING_ENABLE_PUSH and value:
@@ -514,7 +460,7 @@ class H2Connection:
         self._control_replies += 1
         if self._control_replies > CONTROL_REPLIES_MAX:
             raise ProtocolViolation(frames.ENHANCE_YOUR_CALM, "a flood of frames that each demand an answer")
-        self.emit(data)
+        self._emit(data)
 
     def _on_goaway(self, flags: int, stream_id: int, payload: bytes) -> None:
         if stream_id:
@@ -539,11 +485,8 @@ class H2Connection:
             return
         if not increment:
             raise ProtocolViolation(frames.PROTOCOL_ERROR, "WINDOW_UPDATE of 0 for the connection")
-        self.send_window += increment
-        if self.send_window > frames.WINDOW_BYTES_LIMIT:
+        if self._output.widen(increment) > frames.WINDOW_BYTES_LIMIT:
             raise ProtocolViolation(frames.FLOW_CONTROL_ERROR, "window of the connection overflows")
-        if self._waiting_for_room:
-            self._pump_waiting()
 
 
 _HANDLERS: Final[tuple[Callable[[H2Connection, int, int, bytes], None], ...]] = (

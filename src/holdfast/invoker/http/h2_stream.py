@@ -1,16 +1,15 @@
 """One HTTP/2 stream of the client: the request body under flow control, and what the listener is owed.
 
-The peer grants bytes twice, per stream and per connection, and the connection adds a third limit of its own:
-how much it collects before the socket takes it (`output_budget`). A write that fits all of them goes straight
-to the output; what does not fit is queued here, in `queued` bytes, and the connection calls `pump` when
-a limit moved. The caller bounds its own writes by `buffered_bytes`.
+A write that fits the stream's window and what the connection's `Output` has room for goes straight there. What does
+not fit is queued here, `queued` bytes of it, and `pump` is called when a limit moved. The caller bounds its
+own writes by `buffered_bytes`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
 
-from holdfast.invoker.http.api import StreamListener, TransportFailure
+from holdfast.invoker.http.api import StreamListener
 from holdfast.invoker.http.frames import (
     CANCEL,
     DATA,
@@ -19,32 +18,23 @@ from holdfast.invoker.http.frames import (
     rst_stream_frame,
     window_update_frame,
 )
-
-if TYPE_CHECKING:
-    from holdfast.invoker.http.h2_connection import H2Connection
-
-
-class _Detached:
-    """Listens for streams that ended, which also cuts the reference cycle with the real listener."""
-
-    def on_response(self, status: int, headers: dict[str, str]) -> None: ...
-
-    def on_data(self, data: bytes) -> None: ...
-
-    def on_end(self) -> None: ...
-
-    def on_failure(self, failure: TransportFailure) -> None: ...
-
-
-DETACHED: Final = _Detached()
+from holdfast.invoker.http.h2_output import Output
+from holdfast.invoker.http.transport import DETACHED
 
 
 class H2Stream:
-    """See `api.Stream`. The attributes without underscore are shared with the connection, nobody else."""
+    """See `api.Stream`. The attributes without underscore are shared with the connection, nobody else.
+
+    Args:
+        window_bytes: what the peer may send before it needs a WINDOW_UPDATE.
+        forget: drops the stream from its connection.
+    """
 
     __slots__ = (
-        "_connection",
+        "_forget",
+        "_output",
         "_pieces",
+        "_window_bytes",
         "closed",
         "ending",
         "listener",
@@ -59,18 +49,20 @@ class H2Stream:
 
     def __init__(
         self,
-        connection: H2Connection,
         stream_id: int,
         listener: StreamListener,
+        output: Output,
         send_window: int,
-        receive_window: int,
+        window_bytes: int,
+        forget: Callable[[H2Stream], StreamListener],
     ) -> None:
-        self._connection = connection
+        self._output = output
         self._pieces: list[bytes] = []
+        self._forget = forget
+        self._window_bytes = self.receive_window = window_bytes
         self.stream_id = stream_id
         self.listener: StreamListener = listener
         self.send_window = send_window
-        self.receive_window = receive_window
         self.queued = 0
         self.ending = False
         """`end()` was called; END_STREAM goes out with the last queued byte."""
@@ -96,17 +88,16 @@ class H2Stream:
         size = len(data)
         if not size:
             return
-        connection = self._connection
+        output = self._output
         if (
             not self.queued
             and size <= self.send_window
-            and size <= connection.send_window
-            and size <= connection.output_budget
-            and size <= connection.peer_frame_bytes_max
+            and size <= output.window
+            and size <= output.budget
+            and size <= output.frame_bytes_max
         ):
             self.send_window -= size
-            connection.send_window -= size
-            connection.emit_data(frame_header(size, DATA, 0, self.stream_id), data, size)
+            output.emit_data(frame_header(size, DATA, 0, self.stream_id), data, size)
             return
         self._pieces.append(data)
         self.queued += size
@@ -125,12 +116,12 @@ class H2Stream:
         self.ending = True
         if not self.queued:
             self.local_closed = True
-            self._connection.emit(frame_header(0, DATA, FLAG_END_STREAM, self.stream_id))
+            self._output.emit(frame_header(0, DATA, FLAG_END_STREAM, self.stream_id))
 
     def reset(self) -> None:
         if not self.closed:
-            self._connection.emit(rst_stream_frame(self.stream_id, CANCEL))
-            self._connection.forget(self)
+            self._output.emit(rst_stream_frame(self.stream_id, CANCEL))
+            self._forget(self)
 
     def pause_reading(self) -> None:
         self.reading_paused = True
@@ -142,29 +133,24 @@ class H2Stream:
 
     def grant(self) -> None:
         """Give the peer back the room for what it sent, once that is worth a frame."""
-        full = self._connection.stream_window_bytes
+        full = self._window_bytes
         if self.receive_window * 2 <= full:
-            self._connection.emit(window_update_frame(self.stream_id, full - self.receive_window))
+            self._output.emit(window_update_frame(self.stream_id, full - self.receive_window))
             self.receive_window = full
 
     def pump(self) -> None:
         """Send as much of the queue as all limits allow.
 
-        If the connection is what stops it, the connection is told so, and will call again; if it is the stream's
-        own window, the peer's next WINDOW_UPDATE does.
+        If the connection has no room, the output calls again; if the stream's own window is used up, the peer's
+        next WINDOW_UPDATE does.
         """
-        connection = self._connection
+        output = self._output
         pieces = self._pieces
         done = 0
         while self.queued:
             head = pieces[done]
             size = len(head)
-            room = min(
-                self.send_window,
-                connection.send_window,
-                connection.output_budget,
-                connection.peer_frame_bytes_max,
-            )
+            room = min(self.send_window, output.window, output.budget, output.frame_bytes_max)
             if room <= 0:
                 break
             if room < size:
@@ -174,9 +160,8 @@ class H2Stream:
                 done += 1
             self.queued -= size
             self.send_window -= size
-            connection.send_window -= size
             last = self.ending and not self.queued
-            connection.emit_data(
+            output.emit_data(
                 frame_header(size, DATA, FLAG_END_STREAM if last else 0, self.stream_id), head, size
             )
             if last:
@@ -184,7 +169,7 @@ class H2Stream:
         if done:
             del pieces[:done]
         if self.queued and self.send_window > 0:
-            connection.wait_for_room(self)
+            output.wait_for_room(self)
 
     def detach(self) -> StreamListener:
         """Close for good; the listener is handed back for the last call, if one is due."""
@@ -193,4 +178,5 @@ class H2Stream:
         self.closed = True
         self.queued = 0
         self._pieces = []
+        self._output.forget(self)
         return listener

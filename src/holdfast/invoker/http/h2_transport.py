@@ -16,7 +16,8 @@ import asyncio
 from typing import cast
 
 from holdfast.invoker.http.api import Endpoint, Stream, StreamListener
-from holdfast.invoker.http.h2_connection import OUTPUT_BYTES_MAX, H2Connection
+from holdfast.invoker.http.h2_connection import H2Connection
+from holdfast.invoker.http.h2_output import OUTPUT_BYTES_MAX
 from holdfast.invoker.http.header_blocks import Headers, PreparedHeaders, RequestEncoder, ResponseCache
 from holdfast.invoker.http.transport import Limits, TransportOwner
 

@@ -6,9 +6,9 @@ A *transport* is one live connection (`h2_transport`, `h1_transport`); its *owne
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
-from holdfast.invoker.http.api import Stream, StreamListener
+from holdfast.invoker.http.api import Stream, StreamListener, TransportFailure
 from holdfast.invoker.http.header_blocks import Headers, PreparedHeaders
 
 
@@ -25,6 +25,21 @@ class Limits:
     ping_interval_s: float = 20.0
     ping_timeout_s: float = 10.0
     sweep_interval_s: float = 5.0
+
+
+class _Detached:
+    """Listens for streams that ended, which also cuts the reference cycle with the real listener."""
+
+    def on_response(self, status: int, headers: dict[str, str]) -> None: ...
+
+    def on_data(self, data: bytes) -> None: ...
+
+    def on_end(self) -> None: ...
+
+    def on_failure(self, failure: TransportFailure) -> None: ...
+
+
+DETACHED: Final = _Detached()
 
 
 class TransportOwner(Protocol):
