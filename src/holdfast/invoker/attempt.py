@@ -59,7 +59,7 @@ class Attempt:
         "retry_count",
         "row",
         "server",
-        "started_at",
+        "started_ms",
         "stream",
         "touched_at",
         "translator",
@@ -79,6 +79,7 @@ class Attempt:
         id_text: str,
         message_bytes_max: int,
         now_s: float,
+        started_ms: int,
         retry_count: int,
     ) -> None:
         self._runner = runner
@@ -97,7 +98,7 @@ class Attempt:
         self.stream: Stream | None = None
         self.input_open = True
         self.finished = False
-        self.started_at = now_s
+        self.started_ms = started_ms
         self.touched_at = now_s
         self.closing_until = 0.0
         self.reopens = 0

@@ -229,6 +229,7 @@ class Runner:
             id_text,
             self._limits.message_bytes_max,
             self._loop.time(),
+            self._clock.now_ms(),
             invocation.retry_count,
         )
         key = (partition.index, invocation.row)

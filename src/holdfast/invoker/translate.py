@@ -51,7 +51,7 @@ class HandlerLookup(Protocol):
 class Translator:
     """Translates the frames of one attempt."""
 
-    __slots__ = ("_catalog", "_id", "_maker", "_partition", "_target", "_trace_parent", "_version", "known")
+    __slots__ = ("_catalog", "_maker", "_partition", "_target", "_trace_parent", "_version", "id", "known")
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class Translator:
         self._catalog = catalog
         self._maker = maker
         self._partition = partition
-        self._id = id_
+        self.id = id_
         self._target = target
         self._trace_parent = trace_parent
         self._version = version
@@ -242,7 +242,7 @@ class Translator:
             m.parameter,
             idempotency_key=m.idempotency_key,
             start_at=start_at,
-            origin=Origin(OriginKind.SERVICE, self._id, str(self._target)),
+            origin=Origin(OriginKind.SERVICE, self.id, str(self._target)),
             trace_parent=self._trace_parent,
             caller=self._partition,
         )

@@ -125,16 +125,6 @@ class Database:
 
     # ------------------------------------------------------------ whole file
 
-    def backup(self, destination: Path) -> None:
-        """Copy the file while it is in use; consistent as of the last commit."""
-        target = apsw.Connection(os.fspath(destination))
-        try:
-            with target.backup("main", self._connection, "main") as copying:
-                while not copying.done:
-                    copying.step(2_000)
-        finally:
-            target.close()
-
     def checkpoint(self) -> None:
         """Fold the write-ahead log into the file."""
         self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)

@@ -136,6 +136,23 @@ class Invocations:
             return 0, 0
         return int(cast(int, found[0])), int(cast(float, found[1]))
 
+    def expired(self, first: int, upto: int, at: int) -> list[Row]:
+        """Committed rows in [first, upto) with something past its retention. Call between commits only."""
+        return [
+            Row(row)
+            for (row,) in self._database.rows(
+                "SELECT row FROM invocation WHERE row >= ?1 AND row < ?2 AND status = 5 AND ("
+                "completed_at + completion_ms <= ?3 OR "
+                "(NOT journal_purged AND completed_at + journal_ms <= ?3))",
+                (first, upto, at),
+            )
+        ]
+
+    def first_row_from(self, row: int) -> int | None:
+        """The lowest stored row number that is at least `row`. Call between commits only."""
+        found = self._database.first("SELECT min(row) FROM invocation WHERE row >= ?", (row,))
+        return None if found is None else _maybe_int(found[0])
+
     @property
     def live_count(self) -> int:
         """Invocations held in memory."""

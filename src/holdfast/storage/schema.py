@@ -11,7 +11,8 @@ INVOCATION_COLUMNS = (
     "waiter_id", "waiter_completion", "waiter_kind", "idempotency_key", "deployment", "protocol_version",
     "length", "commands", "retry_count", "next_retry_at", "failure", "progress_at", "scheduled_at",
     "start_at", "inboxed_at", "running_at", "journal_purged", "has_attached", "scope", "limit_key",
-    "trace_parent", "attempt", "completed_at", "result_value", "result_code", "result_message", "result_metadata",
+    "trace_parent", "attempt", "completed_at", "result_value", "result_code", "result_message",
+    "result_metadata",
 )  # fmt: skip
 
 MIGRATIONS = (

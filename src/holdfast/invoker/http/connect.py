@@ -64,7 +64,7 @@ async def connect(
         raise ConnectFailed(f"{address} was not reached within {timeout_s:g} s (META0003)") from None
     except ssl.SSLError as error:
         raise ConnectFailed(f"TLS with {address} failed: {error.reason or error} (META0003)") from error
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # UnicodeError: a label no resolver takes
         raise ConnectFailed(f"{address} cannot be reached: {error} (META0003)") from error
 
 

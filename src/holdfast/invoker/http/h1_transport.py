@@ -16,7 +16,6 @@ import httptools
 from holdfast.invoker.http.api import Endpoint, Stream, StreamListener, TransportFailure
 from holdfast.invoker.http.header_blocks import (
     HEADER_LIST_BYTES_MAX,
-    HeaderError,
     Headers,
     PreparedHeaders,
     RequestEncoder,
@@ -136,9 +135,7 @@ class H1Transport(asyncio.Protocol):
         body: bytes,
         end: bool,
     ) -> Stream:
-        if method == "HEAD" or not method.isalpha():
-            raise HeaderError(f"method {method!r} is not supported over HTTP/1.1")
-        self._encoder.encode(method, path, headers, prepared)  # checks names and values
+        self._encoder.encode(method, path, headers, prepared)  # for its checks
         lines = [f"{method} {request_target(self._base_path, path)} HTTP/1.1\r\nhost: {self._authority}\r\n"]
         lines += [f"{name}: {value}\r\n" for name, value in (*(prepared.pairs if prepared else ()), *headers)]
         stream = self._stream = H1Stream(self, listener, ended=end)

@@ -79,7 +79,10 @@ class H2Transport(asyncio.Protocol):
         return stream
 
     def sweep(self, now: float) -> None:
-        if self._idle_since is not None:
+        if self._connection.closed:  # since the last sweep, and the peer does not take our goodbye
+            if self._socket is not None:
+                self._socket.abort()
+        elif self._idle_since is not None:
             if now - self._idle_since >= self._limits.idle_timeout_s:
                 self.close("idle")
         elif self._pinged_at is not None and self._last_heard < self._pinged_at:

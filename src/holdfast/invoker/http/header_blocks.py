@@ -34,6 +34,9 @@ RESPONSE_CACHE_BLOCK_BYTES_MAX: Final = 2_048
 MALFORMED_STATUS: Final = -1
 
 _TABLE_SIZE_ZERO: Final = b"\x20"
+_METHOD_NAME = re.compile(r"[A-Z]+")
+_METHODS_UNSUPPORTED = frozenset(("CONNECT", "HEAD"))
+"""Their answers have no body of their own kind, which nobody here needs."""
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9a-z]+")
 _VALUE_FORBIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _PATH_FORBIDDEN = re.compile(r"[^\x21-\x7e]")
@@ -111,7 +114,7 @@ def encode_fields(headers: Headers) -> bytes:
     """
     parts: list[bytes] = []
     for name, value in headers:
-        if _VALUE_FORBIDDEN.search(value):
+        if not (value.isascii() and value.isprintable()):
             check_value(name, value)
         raw = value.encode()
         size = len(raw)
@@ -157,8 +160,8 @@ class RequestEncoder:
 
     def _prefix(self, method: str, path: str) -> bytes:
         target = request_target(self._base_path, path)
-        for name, value in ((":method", method), (":authority", self._authority)):
-            check_value(name, value)
+        if not _METHOD_NAME.fullmatch(method) or method in _METHODS_UNSUPPORTED:
+            raise HeaderError(f"method {method!r} is not supported; expected one such as GET or POST")
         pseudo = ((_METHOD, method), (_SCHEME, self._scheme), (_AUTHORITY, self._authority), (_PATH, target))
         prefix = _TABLE_SIZE_ZERO + b"".join(
             bytes((index,)) + _integer(len(value.encode()), 7, 0) + value.encode() for index, value in pseudo

@@ -245,6 +245,10 @@ class EndpointPool:
         except ConnectFailed as error:
             self._connect_failed(str(error), task)
             return
+        except Exception as error:  # the task's edge: whatever it is, the waiting streams must hear of it
+            logger.exception("connecting to %s failed unexpectedly", self._endpoint.address)
+            self._connect_failed(f"connecting to {self._endpoint.address} failed: {error!r}", task)
+            return
         if task is not None:
             self._connecting.discard(task)
         self._streams_max = min(transport.streams_max, self._limits.streams_per_connection_max)

@@ -1,0 +1,99 @@
+"""`holdfast server`: run the server until a signal ends it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import errno
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from holdfast.cli import exit_codes
+from holdfast.server.config import Config, ConfigError, as_toml, describe, load, option_names
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+def add_parser(commands: Commands) -> None:
+    """Options come from `Config`: what it has, the command line has."""
+    parser = commands.add_parser("server", help="run the server", description=__doc__)
+    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with options")
+    parser.add_argument("--print-config", action="store_true", help="print the effective options and exit")
+    for name in option_names():
+        help_, default = describe(name)
+        flag = f"--{name.replace('_', '-')}"
+        parser.add_argument(flag, dest=f"option_{name}", metavar="VALUE", help=f"{help_} [{default}]")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """The command; its exit code."""
+    given = {
+        name: value for name in option_names() if (value := getattr(arguments, f"option_{name}")) is not None
+    }
+    try:
+        config = load(given, os.environ, arguments.config)
+    except ConfigError as error:
+        return _complain(str(error), exit_codes.CONFIG)
+    if arguments.print_config:
+        print(as_toml(config))
+        return exit_codes.OK
+    try:
+        from holdfast.server import logs
+    except ModuleNotFoundError as error:
+        return _complain(
+            f"the server needs its extra ({error.name} is missing): pip install 'holdfast[server]'",
+            exit_codes.CONFIG,
+        )
+    logs.configure(config.log_level, config.log_format)
+    with asyncio.Runner(loop_factory=_new_loop) as runner:
+        return runner.run(_serve(config))
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ModuleNotFoundError:  # not on every platform
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+async def _serve(config: Config) -> int:
+    from holdfast.catalog.errors import CatalogFileError
+    from holdfast.server.assembly import Server
+    from holdfast.server.data_dir import DataDirInUse
+    from holdfast.storage.database import StorageError
+
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[int] = loop.create_future()
+
+    def end(code: int) -> None:
+        if not ended.done():
+            ended.set_result(code)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end, exit_codes.OK)
+    server = Server(config, loop, lambda _: end(exit_codes.BUG))
+    try:
+        await server.start()
+    except ConfigError as error:
+        return _complain(str(error), exit_codes.CONFIG)
+    except DataDirInUse as error:
+        return _complain(str(error), exit_codes.DATA_DIR_IN_USE)
+    except (StorageError, CatalogFileError) as error:
+        return _complain(str(error), exit_codes.STORAGE)
+    except OSError as error:
+        taken = error.errno in (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES)
+        return _complain(str(error), exit_codes.PORT_TAKEN if taken else exit_codes.STORAGE)
+    code = await ended
+    await server.stop()
+    return code
+
+
+def _complain(message: str, code: int) -> int:
+    print(f"holdfast: {message}", file=sys.stderr)
+    return code

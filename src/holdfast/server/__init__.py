@@ -1,0 +1,1 @@
+"""Configuration, assembly and shutdown; the only place that knows every part."""

@@ -1,0 +1,40 @@
+"""What only memory knows of running attempts, for the SQL views."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from holdfast.core.model import InvocationId
+from holdfast.invoker.runner import Runner
+from holdfast.invoker.translate import await_tree
+from holdfast.protocol.errors import ProtocolError
+from holdfast.protocol.messages import AwaitingOnMessage
+from holdfast.query.types import LiveAttempt
+from holdfast.storage.awaiting_json import encode_await
+
+
+def live_attempts(runner: Runner) -> Iterable[LiveAttempt]:
+    """A snapshot of the attempts under way."""
+    return [
+        LiveAttempt(
+            id=InvocationId(attempt.translator.id),
+            retry_count=attempt.retry_count,
+            in_flight=not attempt.finished,
+            last_start_at=attempt.started_ms,
+            deployment_id=attempt.deployment.id,
+            server=attempt.server,
+            awaiting_json=_awaiting(attempt.awaiting),
+        )
+        for attempt in runner.running
+    ]
+
+
+def _awaiting(hint: bytes | None) -> str | None:
+    """The last AwaitingOn frame as JSON; it is only a hint, so one that cannot be read is none."""
+    if hint is None:
+        return None
+    try:
+        tree = AwaitingOnMessage.decode(hint).awaiting_on
+    except ProtocolError:
+        return None
+    return None if tree is None else encode_await(await_tree(tree))
