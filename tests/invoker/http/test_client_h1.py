@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from holdfast.invoker.http import Endpoint, HeaderError, HttpClient, PreparedHeaders, RequestFailed
+from holdfast.invoker.http import Endpoint, HttpClient, PreparedHeaders, RequestFailed
 from tests.invoker.http.conftest import Run
 from tests.invoker.http.peers import Recorder, eventually
 
@@ -305,16 +305,6 @@ def test_a_paused_response_waits(run: Run) -> None:
             stream.resume_reading()
             await eventually(lambda: heard.ended, "ended")
             assert len(heard.body) == 2**23
-
-    run(scenario)
-
-
-def test_methods_without_a_plain_answer_are_refused(run: Run) -> None:
-    async def scenario() -> None:
-        async with site(always(OK)) as it:
-            await it.request()
-            with pytest.raises(HeaderError):
-                it.http.open(it.endpoint, "HEAD", "/x", (), Recorder(), end=True)
 
     run(scenario)
 

@@ -251,6 +251,8 @@ def test_a_lost_connection_tells_sent_streams_from_unsent_ones() -> None:
     assert sent.failure is not None
     assert unsent.failure is not None
     assert (sent.failure.retry_at_once, unsent.failure.retry_at_once) == (False, True)
+    farewell = frames.FrameReader().feed(pair.client.take_output())
+    assert [kind for kind, *_ in farewell] == [frames.GOAWAY], "what was called unsent must not be sent now"
 
 
 def test_max_concurrent_streams_bounds_the_room() -> None:

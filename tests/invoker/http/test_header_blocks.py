@@ -77,6 +77,12 @@ def test_callers_cannot_add_pseudo_headers(name: str) -> None:
         PreparedHeaders(((name, "/other"),))
 
 
+@pytest.mark.parametrize("method", ["get", "", "GET /", "HEAD", "CONNECT", "P\r\n"])
+def test_methods_are_plain_words_whose_answer_has_a_body(method: str) -> None:
+    with pytest.raises(HeaderError):
+        RequestEncoder("http", "h", "").encode(method, "/", (), None)
+
+
 @pytest.mark.parametrize("path", ["no-slash", "/with space", "/\r\nx", "/ü", ""])
 def test_paths_must_be_ready_for_the_wire(path: str) -> None:
     with pytest.raises(HeaderError):

@@ -19,15 +19,14 @@ from tests.invoker.http.peers import Recorder, eventually
 HERE = Path(__file__).parent
 DEADLINE_S = 60.0
 NODE = shutil.which("node")
-ASGI = [sys.executable, "-m"]
+PYTHON = f"{sys.executable} -m"
 PEERS = {
-    "node-h2": [NODE or "node", str(HERE / "node_echo.mjs"), "{port}", "h2", "40"],
-    "node-h1": [NODE or "node", str(HERE / "node_echo.mjs"), "{port}", "h1", "0"],
-    "granian-h2": [*ASGI, "granian", "--interface", "asgi", "--http", "2", "--no-ws", "--host", "127.0.0.1"]
-    + ["--port", "{port}", "--working-dir", str(HERE), "asgi_echo:app"],
-    "hypercorn-h2": [*ASGI, "hypercorn", "--bind", "127.0.0.1:{port}", "asgi_echo:app"],
-    "uvicorn-h1": [*ASGI, "uvicorn", "--host", "127.0.0.1", "--port", "{port}", "--log-level", "warning"]
-    + ["--app-dir", str(HERE), "asgi_echo:app"],
+    "node-h2": f"{NODE} {HERE / 'node_echo.mjs'} {{port}} h2 40",
+    "node-h1": f"{NODE} {HERE / 'node_echo.mjs'} {{port}} h1 0",
+    "granian-h2": f"{PYTHON} granian --interface asgi --http 2 --no-ws --host 127.0.0.1 --port {{port}}"
+    f" --working-dir {HERE} asgi_echo:app",
+    "hypercorn-h2": f"{PYTHON} hypercorn --bind 127.0.0.1:{{port}} asgi_echo:app",
+    "uvicorn-h1": f"{PYTHON} uvicorn --host 127.0.0.1 --port {{port}} --log-level warning asgi_echo:app",
 }
 
 pytestmark = pytest.mark.e2e
@@ -39,7 +38,7 @@ def endpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     if name.startswith("node") and NODE is None:
         pytest.skip("NODE IS MISSING: the client is not tested against Node's http2 on this machine")
     port = free_port()
-    command = [part.format(port=port) for part in PEERS[name]]
+    command = PEERS[name].format(port=port).split()
     log = tmp_path_factory.mktemp("peer") / "log"
     process = Process(name, command, log, {"PYTHONPATH": str(HERE)})
     process.start()
@@ -75,7 +74,7 @@ async def converse(http: HttpClient, endpoint: Endpoint) -> None:
     async def one(recorder: Recorder) -> None:
         stream = http.open(endpoint, "POST", "/echo", (), recorder, body=b"0")
         for turn in range(1, 10):
-            await eventually(lambda: len(recorder.body) >= turn, f"echo {turn}")
+            await eventually(lambda: len(recorder.body) >= turn, f"echo {turn}")  # noqa: B023
             stream.write(b"%d" % turn)
         stream.end()
         await eventually(lambda: recorder.over, "the end")

@@ -140,6 +140,11 @@ class HttpClient:
         finally:
             stream.reset()
 
+    def connections(self, endpoint: Endpoint) -> int:
+        """Live connections to an endpoint, those included that only finish what they carry."""
+        pool = self._pools.get(endpoint)
+        return pool.connections if pool is not None else 0
+
     async def close(self) -> None:
         """Hang up all connections; open and waiting streams fail."""
         self._closed = True
