@@ -29,6 +29,7 @@ from holdfast.protocol.messages import (
     Value,
     Void,
 )
+from holdfast.protocol.wire import varint
 from protocol.strategies import MESSAGE_CLASSES, any_message, message_of
 from protocol.vectors import CapturedFrame, captured_frames
 
@@ -206,6 +207,44 @@ def test_short_ways_agree_with_the_general_reader(number: int, content: bytes, n
     ):
         body = message.encode()
         assert type(message).decode(body) == type(message).decode(body + unknown) == message
+
+
+@pytest.mark.parametrize("size", range(140))
+def test_short_ways_are_not_fooled_by_long_numbers(size: int) -> None:
+    """Goal: a two-byte id or length whose second byte looks like a tag. Method: all sizes at which it could
+    fit.
+    """
+    content = bytes(size)
+    for low in (0, 24, 127):
+        for message in (
+            RunCommandMessage(0x62 << 7 | low, "b" * size),
+            ProposeRunCompletionMessage(0x72 << 7 | low, Value(content)),
+            NotificationTemplate(0x2A << 7 | low, None, None, Value(content)),
+            NotificationTemplate(None, 0x22 << 7 | low, None, Value(content)),
+            OutputCommandMessage("", Value(bytes(0x72) + content)),
+            InputCommandMessage(((("\x12" * (126 + low)), "v" * size), ("\x12", "\x12" * (100 + low)))),
+        ):
+            assert type(message).decode(message.encode()) == message
+
+
+def test_a_length_that_only_seems_to_fill_the_body_is_refused() -> None:
+    for size in range(128, 256, 2):
+        body = bytes((0x72, size)) + b"\x0a\x00" * (size // 2)
+        with pytest.raises(MalformedMessage):
+            OutputCommandMessage.decode(body)
+
+
+def test_numbers_above_32_bits_lose_what_does_not_fit() -> None:
+    """As protobuf has it, so that both sides of a stream see the same id."""
+    number = varint(2**32 + 5)
+    assert RunCommandMessage.decode(b"\x58" + number).result_completion_id == 5
+    assert NotificationTemplate.decode(b"\x10" + number).signal_id == 5
+    assert messages.ErrorMessage.decode(b"\x20" + number).related_command_index == 5
+    packed = b"\x0a" + bytes((len(number),)) + number
+    for body in (packed, b"\x08" + number):
+        assert messages.Future.decode(body).waiting_completions == (5,)
+        assert messages.SuspensionMessageV6.decode(body).waiting_completions == (5,)
+    assert messages.Future.decode(b"\x28" + varint(2**32 + 1)).combinator_type == 1
 
 
 def test_messages_have_no_dict() -> None:

@@ -197,9 +197,9 @@ def last_chunk(body: bytes, start: int) -> int:
     if left < 0:
         return 0
     size = body[start]
-    if size == left:
-        return start + 1 if size < 128 else 0
-    if size < 128 or left < 129 or body[start + 1] > 127:
+    if size < 128:
+        return start + 1 if size == left else 0
+    if left == 0 or body[start + 1] > 127:
         return 0
     return start + 2 if (size & 127 | body[start + 1] << 7) == left - 1 else 0
 
