@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
+
+import uvloop
 
 from holdfast.catalog.model import Handler
 from holdfast.core.commands import StartRequest
@@ -172,11 +174,21 @@ class FakeEngine:
             id_ = make_invocation_id(keyed_partition_key(key or idempotency_key), unique)
         else:
             id_ = make_invocation_id(keyed_partition_key(key or ""), os.urandom(16))
+        idempotent = idempotency_key is not None
         request = StartRequest(
-            InvocationId(id_), Row(1), idempotency_key is None, Target(handler.service, handler.name, key, handler.kind),
-            b"", handler.retention(idempotent=idempotency_key is not None), idempotency_key, start_at, origin, scope,
-            limit_key, trace_parent,
-        )  # fmt: skip
+            InvocationId(id_),
+            Row(1),
+            not idempotent,
+            Target(handler.service, handler.name, key, handler.kind),
+            b"",
+            handler.retention(idempotent=idempotent),
+            idempotency_key,
+            start_at,
+            origin,
+            scope,
+            limit_key,
+            trace_parent,
+        )
         self.made.append(Made(request, handler, list(headers), body))
         return request
 
@@ -251,7 +263,8 @@ class FakeEngine:
             self._later(watch, on_finished, Finished(Row(1), id_, completed, NOW_MS + DAY_MS))
 
     def known_by_key(self, idempotency_key: str) -> InvocationId:
-        return next(id_ for id_, made in self.known.items() if made.request.idempotency_key == idempotency_key)
+        keys = {made.request.idempotency_key: id_ for id_, made in self.known.items()}
+        return keys[idempotency_key]
 
     def finish_all(self, result: Result) -> None:
         for id_ in list(self.waiting):
@@ -341,7 +354,9 @@ class Served:
 
 
 @asynccontextmanager
-async def served(limits: IngressLimits | None = None, catalog: FakeCatalog = CATALOG) -> AsyncIterator[Served]:
+async def served(
+    limits: IngressLimits | None = None, catalog: FakeCatalog = CATALOG
+) -> AsyncIterator[Served]:
     engine = FakeEngine()
     server = IngressServer(engine, catalog, limits or IngressLimits(), asyncio.get_running_loop())
     port = await server.start("127.0.0.1", 0)
@@ -354,5 +369,11 @@ async def served(limits: IngressLimits | None = None, catalog: FakeCatalog = CAT
 async def until(condition: Callable[[], object]) -> None:
     """Let the loop run until `condition` holds; fails after five seconds."""
     async with asyncio.timeout(5):
-        while not condition():
+        while not condition():  # noqa: ASYNC110, the fakes have no events to wait for
             await asyncio.sleep(0.002)
+
+
+def run(story: Coroutine[object, object, None]) -> None:
+    """Run a story on the loop the server uses."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(story)

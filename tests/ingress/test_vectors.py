@@ -6,7 +6,6 @@ they are compared by shape; everything else, status, headers and body, has to be
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from pathlib import Path
 from holdfast.core.model import Completed, Failure, InvocationId, Result, Success
 from holdfast.protocol.ids import keyed_partition_key, make_invocation_id, workflow_unique
 from holdfast.protocol.manifest import InputRule, ServiceType
-from ingress.support import ADD, GREETER, NOW_MS, RUN, FakeCatalog, Made, Reply, Served, handler, served
+from ingress.support import ADD, GREETER, NOW_MS, RUN, FakeCatalog, Made, Reply, Served, handler, run, served
 
 VECTORS = Path(__file__).parents[1] / "data" / "vectors" / "ingress.json"
 OPTIONAL = InputRule()
@@ -55,7 +54,7 @@ def captured(vector: dict[str, object]) -> Captured:
     headers += [(name, value) for name, _, value in (field.partition(": ") for field in fields)]
     if marker and not any(name == "content-type" for name, _ in headers):
         headers.append(("content-type", "application/x-www-form-urlencoded"))
-    expected = {name: value for name, value in vector["headers"]}  # type: ignore[attr-defined]
+    expected = dict(vector["headers"])  # type: ignore[call-overload]
     status = vector["status"]
     assert isinstance(status, int)
     return Captured(method, path, headers, data.encode(), status, expected, str(vector["body"]))
@@ -123,4 +122,4 @@ def test_every_captured_conversation() -> None:
                     seen_output = True
                 compare(await replay(on, vector), vector)
 
-    asyncio.run(story())
+    run(story())

@@ -43,6 +43,7 @@ _IDLE, _HEAD, _BODY, _WAIT, _LINGER, _CLOSED = range(6)
 _PHRASES = {status.value: status.phrase for status in HTTPStatus} | {470: "Not Ready"}
 _STATUS_LINES = {code: f"HTTP/1.1 {code} {_PHRASES.get(code, 'Status')}\r\n" for code in range(200, 600)}
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_OURS = frozenset(("content-length", "expect", "origin"))
 _names: dict[bytes, str] = {}
 
 
@@ -70,6 +71,8 @@ class Http1Connection(asyncio.Protocol):
         self._site = site
         self._transport = transport
         self._limits = site.limits
+        self._header_bytes_max = site.limits.header_bytes_max
+        self._header_count_max = site.limits.header_count_max
         self._parser = HttpRequestParser(self)
         self._phase = _IDLE
         self._since_s = site.now_s
@@ -79,6 +82,7 @@ class Http1Connection(asyncio.Protocol):
         self._url = b""
         self._head_bytes = 0
         self._unparsed_bytes = 0
+        self._announced_bytes = 0
         self._in_head = False
         self._body: list[bytes] = []
         self._body_bytes = 0
@@ -87,46 +91,66 @@ class Http1Connection(asyncio.Protocol):
         self._continue_owed = False
         self._ending = False
         self._pumping = False
+        self._declining = False
 
     # ------------------------------------------------------------ bytes in
 
     def data_received(self, data: bytes) -> None:
         if self._ending:
             return
-        was_in_head = self._in_head
+        unfinished = self._arriving if self._in_head else None
         while True:
             try:
                 self._parser.feed_data(data)
                 break
             except HttpParserUpgrade as upgrade:
-                # An upgrade we do not offer: answered as an ordinary request, and HTTP/1.1 goes on behind it.
                 data = data[upgrade.args[0] :]
-                self._parser = HttpRequestParser(self)
+                self._decline_upgrade()
                 if not data or self._ending:
                     return
             except HttpParserError as error:
                 if not self._ending:
                     self._refuse(400, f"bad request: {error}")
                 return
-        if was_in_head and self._in_head:
+        if unfinished is not None and self._in_head and unfinished is self._arriving:
             # The whole chunk was part of one head, which the parser keeps until a header is complete.
             self._unparsed_bytes += len(data)
             if self._unparsed_bytes > self._limits.header_bytes_max and not self._ending:
                 self._refuse(431, HEADERS_TOO_LARGE)
 
+    def _decline_upgrade(self) -> None:
+        """Go on with HTTP/1.1 after a request that asked for another protocol, as Java's client does.
+
+        The parser takes everything behind such a head for the other protocol, so a fresh one is told of the
+        head's framing alone and reads the body with it.
+        """
+        self._parser = HttpRequestParser(self)
+        if self._arriving is None:
+            return
+        lines = ["POST / HTTP/1.0" if self._arriving.old else "POST / HTTP/1.1"]
+        for field, value in self._arriving.headers:
+            if field in ("content-length", "transfer-encoding"):
+                lines.append(f"{field}: {value}")
+            elif field == "connection" and "close" in value.lower():
+                lines.append("connection: close")
+        self._declining = True
+        self._parser.feed_data("\r\n".join((*lines, "", "")).encode())
+        self._declining = False
+
     def on_message_begin(self) -> None:
-        if self._ending:
+        if self._ending or self._declining:
             return
         self._arriving = Http1Exchange(self)
         self._url = b""
-        self._head_bytes = self._unparsed_bytes = 0
+        self._head_bytes = self._unparsed_bytes = self._announced_bytes = 0
         self._in_head = True
         if self._current is None:
             self._phase = _HEAD
             self._since_s = self._site.now_s
 
     def on_url(self, url: bytes) -> None:
-        self._url += url
+        if self._in_head:
+            self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         arriving = self._arriving
@@ -141,25 +165,30 @@ class Http1Connection(asyncio.Protocol):
         except UnicodeDecodeError:
             self._refuse(400, f"bad header {field}: the value is not UTF-8")
             return
-        if field == "origin":
-            arriving.origin = text
-        arriving.headers.append((field, text))
-        limits = self._limits
-        if self._head_bytes > limits.header_bytes_max or len(arriving.headers) > limits.header_count_max:
+        headers = arriving.headers
+        headers.append((field, text))
+        if field in _OURS:
+            if field == "origin":
+                arriving.origin = text
+            elif field == "content-length":
+                self._announced_bytes = int(text)
+            elif text.lower() == "100-continue":
+                self._continue_owed = True
+        if self._head_bytes > self._header_bytes_max or len(headers) > self._header_count_max:
             self._refuse(431, HEADERS_TOO_LARGE)
 
     def on_headers_complete(self) -> None:
         arriving = self._arriving
-        if arriving is None or self._ending:
+        if arriving is None or self._ending or not self._in_head:
             return
         self._in_head = False
-        limits, parser = self._limits, self._parser
-        if self._head_bytes + len(self._url) > limits.header_bytes_max:
+        parser = self._parser
+        if self._head_bytes + len(self._url) > self._header_bytes_max:
             self._refuse(431, HEADERS_TOO_LARGE)
             return
-        arriving.method = parser.get_method().decode("ascii")
-        version = parser.get_http_version()
-        arriving.old = version == "1.0"
+        method = parser.get_method()
+        arriving.method = "POST" if method == b"POST" else method.decode("ascii")
+        arriving.old = parser.get_http_version() == "1.0"
         try:
             arriving.target = _origin_form(self._url.decode())
         except UnicodeDecodeError:
@@ -168,15 +197,12 @@ class Http1Connection(asyncio.Protocol):
         if self._phase == _HEAD:
             self._phase = _BODY
             self._since_s = self._site.now_s
-        for field, value in arriving.headers:
-            if field == "content-length":
-                if not self._fits(int(value)):
-                    return
-            elif field == "expect" and value.lower() == "100-continue" and not arriving.old:
-                self._continue_owed = True
-        if self._continue_owed and self._current is None:
+        if self._announced_bytes and not self._fits(self._announced_bytes):
+            return
+        if self._continue_owed and (arriving.old or self._current is None):
             self._continue_owed = False
-            self._transport.write(_CONTINUE)
+            if not arriving.old:
+                self._transport.write(_CONTINUE)
 
     def on_body(self, body: bytes) -> None:
         if self._ending:
@@ -192,7 +218,7 @@ class Http1Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         arriving = self._arriving
-        if arriving is None or self._ending:
+        if arriving is None or self._ending or self._parser.should_upgrade():
             return
         self._arriving = None
         self._continue_owed = False

@@ -36,6 +36,20 @@ class IngressServer:
         self._loop = loop
         self._server: asyncio.Server | None = None
 
+    @property
+    def connection_count(self) -> int:
+        return len(self._site.connections)
+
+    @property
+    def waiting_count(self) -> int:
+        """Requests that wait for the engine."""
+        return len(self._dispatcher.waits)
+
+    @property
+    def buffered_bytes(self) -> int:
+        """Bodies that are arriving or waiting for the engine."""
+        return self._site.buffered_bytes
+
     async def start(
         self, host: str, port: int, *, ssl_context: ssl.SSLContext | None = None, reuse_port: bool = False
     ) -> int:
