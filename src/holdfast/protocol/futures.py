@@ -62,7 +62,7 @@ class Future:
 
     def walk(self) -> Iterator["Future"]:
         """Every node of the tree, in no promised order, without recursion."""
-        stack = [self]
+        stack: list[Future] = [self]
         while stack:
             node = stack.pop()
             yield node

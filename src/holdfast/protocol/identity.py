@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from holdfast.protocol.errors import IdentityError
+from holdfast.protocol.manifest_json import is_object
 
 SCHEME_HEADER = "x-restate-signature-scheme"
 TOKEN_HEADER = "x-restate-jwt-v1"
@@ -219,10 +220,10 @@ def _number(value: object) -> int | float | None:
 
 def _json_object(content: bytes) -> dict[str, object]:
     try:
-        value = json.loads(content)
+        value: object = json.loads(content)
     except (ValueError, RecursionError):
         raise IdentityError("token part is not JSON") from None
-    if not isinstance(value, dict):
+    if not is_object(value):
         raise IdentityError("token part is not a JSON object")
     return value
 

@@ -9,7 +9,7 @@ import json
 import math
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import Final, TypeVar
+from typing import Final, TypeGuard, TypeVar
 
 from holdfast.protocol.errors import ManifestError
 
@@ -20,6 +20,16 @@ Choice = TypeVar("Choice", bound=StrEnum)
 
 # Inside these a schema holds data, not schemas, so "$ref" there is only text.
 _SCHEMA_DATA = frozenset({"const", "enum", "default", "examples"})
+
+
+def is_object(value: object) -> TypeGuard[dict[str, object]]:
+    """Whether a value out of `json.loads` is an object; its keys are always text."""
+    return isinstance(value, dict)
+
+
+def is_list(value: object) -> TypeGuard[list[object]]:
+    """Whether a value out of `json.loads` is a list."""
+    return isinstance(value, list)
 
 
 class JsonObject:
@@ -117,18 +127,18 @@ class JsonObject:
         value = self.get(field)
         if value is None:
             return None
-        if isinstance(value, dict):
+        if is_object(value):
             return JsonObject(value, f"{self._path}{field}.")
         raise self.error(field, f"is {_shown(value)}; expected an object")
 
     def objects(self, field: str) -> "list[JsonObject]":
         """A list of objects that must be there."""
         value = self.get(field)
-        if not isinstance(value, list):
+        if not is_list(value):
             raise self.error(field, f"is {_shown(value)}; expected a list")
-        found = []
+        found: list[JsonObject] = []
         for index, item in enumerate(value):
-            if not isinstance(item, dict):
+            if not is_object(item):
                 raise self.error(f"{field}[{index}]", f"is {_shown(item)}; expected an object")
             found.append(JsonObject(item, f"{self._path}{field}[{index}]."))
         return found
@@ -146,10 +156,10 @@ def read_object(body: bytes) -> JsonObject:
             "META0013", f"discovery manifest has {len(body)} bytes, more than {MANIFEST_BYTES_MAX}"
         )
     try:
-        value = json.loads(body, parse_constant=_no_constant)
+        value: object = json.loads(body, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise ManifestError("META0013", f"discovery manifest is not JSON: {str(error)[:200]}") from None
-    if not isinstance(value, dict):
+    if not is_object(value):
         raise ManifestError("META0013", f"discovery manifest is {_shown(value)}; expected an object")
     return JsonObject(value, "")
 
@@ -164,7 +174,7 @@ def check_schema(item: JsonObject, field: str) -> object:
     schema = item.get(field)
     if schema is None or isinstance(schema, bool):
         return schema
-    if not isinstance(schema, dict):
+    if not is_object(schema):
         raise item.error(field, f"is {_shown(schema)}; expected a JSON schema")
     nodes = list(_schema_nodes(schema))
     inside = {node["$id"] for node in nodes if isinstance(node.get("$id"), str)}
@@ -179,10 +189,10 @@ def _schema_nodes(schema: dict[str, object]) -> Iterator[dict[str, object]]:
     stack: list[object] = [schema]
     while stack:
         node = stack.pop()
-        if isinstance(node, dict):
+        if is_object(node):
             yield node
             stack.extend(value for key, value in node.items() if key not in _SCHEMA_DATA)
-        elif isinstance(node, list):
+        elif is_list(node):
             stack.extend(node)
 
 
@@ -194,7 +204,7 @@ def _shown(value: object) -> str:
     """A wrong value for an error message, cut short."""
     if value is None:
         return "missing"
-    if isinstance(value, dict | list):
-        return "an object" if isinstance(value, dict) else "a list"
+    if is_object(value) or is_list(value):
+        return "an object" if is_object(value) else "a list"
     shown = repr(value) if not isinstance(value, int) or abs(value) < 10**40 else "a huge number"
     return shown[:200]
