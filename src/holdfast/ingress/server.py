@@ -37,6 +37,11 @@ class IngressServer:
         self._server: asyncio.Server | None = None
 
     @property
+    def draining(self) -> bool:
+        """Whether `close` was called."""
+        return self._site.draining
+
+    @property
     def connection_count(self) -> int:
         return len(self._site.connections)
 
