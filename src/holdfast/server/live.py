@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from holdfast.core.model import InvocationId
 from holdfast.invoker.runner import Runner
 from holdfast.invoker.translate import await_tree
 from holdfast.protocol.errors import ProtocolError
 from holdfast.protocol.messages import AwaitingOnMessage
-from holdfast.query.types import LiveAttempt
+from holdfast.query.runner import LiveAttempt
 from holdfast.storage.awaiting_json import encode_await
 
 
@@ -17,7 +16,7 @@ def live_attempts(runner: Runner) -> Iterable[LiveAttempt]:
     """A snapshot of the attempts under way."""
     return [
         LiveAttempt(
-            id=InvocationId(attempt.translator.id),
+            id=attempt.translator.id,
             retry_count=attempt.retry_count,
             in_flight=not attempt.finished,
             last_start_at=attempt.started_ms,
