@@ -30,7 +30,7 @@ BUSY_TIMEOUT_MS = 2_000
 CACHE_KIB = 8 * 1024
 VALUE_BYTES_MAX = 64 * 1024 * 1024
 LIKE_PATTERN_BYTES_MAX = 1_000
-EXPRESSION_DEPTH_MAX = 200
+VALUE_OVERHEAD_BYTES = 16
 STEPS_PER_CHECK = 5_000
 
 _SETUP = """
@@ -84,7 +84,6 @@ class Connection:
             raise QueryError(500, f"cannot read the partitions: {error}") from error
         connection.limit(apsw.SQLITE_LIMIT_LENGTH, VALUE_BYTES_MAX)
         connection.limit(apsw.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, LIKE_PATTERN_BYTES_MAX)
-        connection.limit(apsw.SQLITE_LIMIT_EXPR_DEPTH, EXPRESSION_DEPTH_MAX)
         connection.limit(apsw.SQLITE_LIMIT_ATTACHED, self._partitions)
         connection.set_progress_handler(self._is_late, STEPS_PER_CHECK)
         connection.authorizer = _authorize
@@ -136,14 +135,16 @@ class Connection:
         self._deadline = time.monotonic() + seconds_max
         rows: list[tuple[SqlValue, ...]] = []
         size = 0
+        cursor = self._connection.cursor()
         try:
-            for row in self._connection.execute(sql):
+            for row in cursor.execute(sql):
                 rows.append(row)
-                size += sum(len(value) for value in row if isinstance(value, str | bytes))
+                size += VALUE_OVERHEAD_BYTES * len(row)
+                size += sum([len(value) for value in row if isinstance(value, str | bytes)])
                 if len(rows) > rows_max or size > bytes_max:
                     raise QueryError(
                         500,
-                        f"the answer is longer than {rows_max} rows or {bytes_max} bytes; add LIMIT or conditions",
+                        f"the answer is longer than {rows_max} rows or {bytes_max} bytes; add LIMIT",
                     )
         except apsw.InterruptError:
             raise QueryError(
@@ -154,6 +155,9 @@ class Connection:
             raise QueryError(500, f"SQL error: {error}") from error
         finally:
             self._deadline = 0.0
+            # A cursor left open by an error would keep its snapshot, and the file's log could not be
+            # recycled.
+            cursor.close(True)
         return rows
 
     def explain(self, sql: str) -> list[str]:

@@ -53,7 +53,7 @@ _SAME_TYPE = (
 _COMPARISONS = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.NullSafeEQ, exp.NullSafeNEQ)
 _TRUTHS = (exp.And, exp.Or, exp.Not, exp.Is, exp.Like, exp.ILike, exp.Boolean, exp.Exists)
 _COUNTS = (exp.Count, exp.RowNumber, exp.Rank, exp.DenseRank, exp.Length)
-_TIME_TYPES = frozenset({"TIMESTAMP", "TIMESTAMPTZ", "TIMESTAMPLTZ", "TIMESTAMPNTZ", "DATE", "DATETIME"})
+_TIME_TYPES = frozenset({"TIMESTAMP", "TIMESTAMPTZ", "TIMESTAMPLTZ", "TIMESTAMPNTZ", "DATETIME"})
 _TEXT_TYPES = frozenset({"TEXT", "VARCHAR", "CHAR", "NVARCHAR"})
 _FLOAT_TYPES = frozenset({"DOUBLE", "FLOAT", "DECIMAL", "NUMERIC", "REAL"})
 _EXTRACT_FORMATS = {
@@ -197,6 +197,10 @@ class Dialect:
         inner, target = node.this, node.args["to"].this.name
         type_ = self.visit(inner, scope)
         inner = node.this
+        if target == "DATE":
+            day = exp.Literal.string("day")
+            node.replace(exp.func("hf_truncate", day, exp.func("hf_instant", inner.copy())))
+            return Type.TIMESTAMP
         if target in _TIME_TYPES:
             node.replace(exp.func("hf_instant", inner.copy()))
             return Type.TIMESTAMP

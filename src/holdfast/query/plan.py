@@ -12,14 +12,15 @@ from dataclasses import dataclass
 
 import sqlglot
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
+from sqlglot.errors import ErrorLevel, SqlglotError
 
 from holdfast.query.errors import QueryError
 from holdfast.query.resolve import Output, Resolver
 from holdfast.query.scope import Reference
+from holdfast.query.tables import Home
 
-SQL_BYTES_MAX = 256 * 1024
-"""A statement; the official command line's longest, with a hundred ids, is 5 KB."""
+SQL_BYTES_MAX = 128 * 1024
+"""A statement; one that names a thousand ids, the most a batch operation takes, is 45 KB."""
 
 _WRITES = (
     exp.DML,
@@ -34,8 +35,9 @@ _WRITES = (
 )
 
 _CALLEE = (
-    "(SELECT json_array(c.kind, c.completion_ms, c.journal_ms) FROM {c}.invocation c WHERE c.id = j.callee AND "
-    "c.row = COALESCE((SELECT a.row FROM {c}.invocation_alias a WHERE a.id = j.callee), hf_row(j.callee)))"
+    "(SELECT json_array(c.kind, c.completion_ms, c.journal_ms) FROM {c}.invocation c WHERE c.id = j.callee "
+    "AND c.row = COALESCE("
+    "(SELECT a.row FROM {c}.invocation_alias a WHERE a.id = j.callee), hf_row(j.callee)))"
 )
 
 RowsOfIds = Callable[[Iterable[str]], Mapping[int, list[int]]]
@@ -58,7 +60,7 @@ class Query:
     @property
     def wants_catalog(self) -> bool:
         """Whether it looks at deployments or services."""
-        return any(r.table.source in ("main.deployment d", "main.service s") for r in self.references)
+        return any(r.table.home is Home.CATALOG for r in self.references)
 
     def render(self, partitions: int, rows_of: RowsOfIds) -> str:
         """The SQL for a connection that has partition n's file attached as `p<n>`."""
@@ -66,8 +68,8 @@ class Query:
         with_ = self._tree.args.get("with_")
         if with_ is not None:
             self._tree.set("with_", None)
-            parts += [cte.sql(dialect="sqlite", identify=True) for cte in with_.expressions]
-        body = self._tree.sql(dialect="sqlite", identify=True)
+            parts += [_write(cte) for cte in with_.expressions]
+        body = _write(self._tree)
         return f"WITH RECURSIVE {', '.join(parts)} {body}" if parts else body
 
 
@@ -98,6 +100,15 @@ def parse(sql: str, now_ms: int) -> Query:
     return Query(outputs, resolver.references, tree)
 
 
+def _write(tree: exp.Expr) -> str:
+    try:
+        return tree.sql(dialect="sqlite", identify=True, unsupported_level=ErrorLevel.RAISE, comments=False)
+    except SqlglotError as error:
+        raise QueryError(500, f"not supported here: {_first_line(error)}") from error
+    except RecursionError:
+        raise QueryError(400, "the query is nested too deeply") from None
+
+
 def _first_line(error: SqlglotError) -> str:
     return str(error).partition("\n")[0].replace("\x1b[4m", "").replace("\x1b[0m", "")
 
@@ -109,7 +120,7 @@ def _source(reference: Reference, partitions: int, rows_of: RowsOfIds) -> str:
     live = any(table.columns[name].live for name in reference.used)
     select = f"SELECT {', '.join(columns) or '1'} FROM {table.source}{table.live_join if live else ''}"
     conditions = [table.where] if table.where else []
-    if not table.per_partition:
+    if table.home is not Home.PARTITIONS:
         return _arm(select, conditions)
     if reference.services is not None:
         conditions.append(_object_condition(reference.services, reference.object_key))

@@ -63,7 +63,10 @@ class Resolver:
                 return self._query(query.this, outer, ctes)
             if isinstance(query, exp.SetOperation):
                 left = self._query(query.this, outer, ctes)
-                self._query(query.expression, outer, ctes)
+                right = self._query(query.expression, outer, ctes)
+                left = [
+                    (n, r if t is Type.UNKNOWN else t) for (n, t), (_, r) in zip(left, right, strict=False)
+                ]
                 scope = Scope(outer, ctes, aliases=dict(left))
                 self._clauses(query, scope, "order", "limit", "offset")
                 return left
@@ -104,9 +107,15 @@ class Resolver:
         for item in ([from_] if from_ is not None else []) + joins:
             self._source(item.this, scope)
         for join in joins:
+            if join.args.get("method"):
+                raise QueryError(
+                    500, f"{join.text('method')} JOIN is not supported; write the condition after ON"
+                )
             on = join.args.get("on")
             if on is not None:
                 self._dialect.visit(on, scope)
+            for column in join.args.get("using") or ():
+                scope.column("", column.name)
         where = select.args.get("where")
         if where is not None:
             _narrow(where.this, scope)

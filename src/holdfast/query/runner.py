@@ -19,6 +19,7 @@ import msgspec
 
 from holdfast.catalog.model import Deployment, Service
 from holdfast.protocol.manifest import ServiceType
+from holdfast.query.arrow import write_arrow
 from holdfast.query.connection import Connection, Memory
 from holdfast.query.errors import QueryError
 from holdfast.query.plan import Query, parse
@@ -155,7 +156,7 @@ class QueryRunner:
             self._idle.append(connection)
         if accept == JSON:
             return JSON, write_json(query.outputs, rows)
-        raise QueryError(406, f"send the header 'accept: {JSON}'")
+        return ARROW, write_arrow(query.outputs, rows)
 
     def _take(self) -> Connection:
         try:
@@ -198,8 +199,10 @@ class QueryRunner:
 def write_json(outputs: Sequence[Output], rows: Sequence[tuple[SqlValue, ...]]) -> bytes:
     """`{"rows":[{...}]}`; a column that is null is left out of its row (protocol, "SQL")."""
     writers = [(name, json_writer(type_)) for name, type_ in outputs]
-    written: list[dict[str, Json]] = []
+    encode = msgspec.json.Encoder().encode
+    parts: list[bytes] = []
     for row in rows:
         pairs = zip(writers, row, strict=True)
-        written.append({name: write(value) for (name, write), value in pairs if value is not None})
-    return msgspec.json.encode({"rows": written})
+        fields: dict[str, Json] = {name: write(value) for (name, write), value in pairs if value is not None}
+        parts.append(encode(fields))
+    return b'{"rows":[' + b",".join(parts) + b"]}"

@@ -20,6 +20,16 @@ from holdfast.query.types import Type
 from holdfast.storage.keys import JOURNAL_SPAN
 
 
+class Home(Enum):
+    """Where a table's rows are."""
+
+    PARTITIONS = 0
+    """In every partition's file."""
+    CATALOG = 1
+    """In the server's memory; copied into the query's connection for each query that wants them."""
+    CONSTANT = 2
+
+
 class Key(Enum):
     """What the planner can turn into a direct look-up."""
 
@@ -41,13 +51,12 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """`source` follows FROM; `live_join` is added to it when a live column is used. `per_partition` tables
-    are read from every partition's file, the others from the query's own memory."""
+    """`source` follows FROM; `where` always holds; `live_join` is added when a live column is used."""
 
     columns: Mapping[str, Column]
     source: str
     key: Key = Key.NONE
-    per_partition: bool = True
+    home: Home = Home.PARTITIONS
     where: str = ""
     live_join: str = ""
 
@@ -93,7 +102,8 @@ _CODE = (
     "WHEN 571 THEN '571 Protocol violation' ELSE {0} END"
 )
 _FAILURE_CODE = _CODE.format("(i.failure ->> '$[0]')")
-_JOURNAL = f"{{p}}.journal j WHERE j.key BETWEEN i.row * {JOURNAL_SPAN} AND i.row * {JOURNAL_SPAN} + {JOURNAL_SPAN - 1}"
+_OF_ROW = f"j.key BETWEEN i.row * {JOURNAL_SPAN} AND i.row * {JOURNAL_SPAN} + {JOURNAL_SPAN - 1}"
+_JOURNAL = f"{{p}}.journal j WHERE {_OF_ROW}"
 _FAILED = "CASE WHEN i.status IN (2, 4) AND i.failure IS NOT NULL THEN {} END"
 _FAILURE_PART = _FAILED.format("i.failure ->> '$[{}]'")
 
@@ -169,7 +179,8 @@ _ATTEMPT: dict[str, Column] = {
     "retry_count": _number(f"CASE WHEN i.status IN (2, 4) THEN {_RETRIES} END", live=True),
     "last_start_at": _time("l.last_start_at", live=True),
     "next_retry_at": _time(
-        "CASE WHEN i.status = 2 AND COALESCE(l.in_flight, 0) = 0 THEN COALESCE(l.next_retry_at, i.next_retry_at) END",
+        "CASE WHEN i.status = 2 AND COALESCE(l.in_flight, 0) = 0 "
+        "THEN COALESCE(l.next_retry_at, i.next_retry_at) END",
         live=True,
     ),
     "last_attempt_deployment_id": _text("l.deployment", live=True),
@@ -321,7 +332,7 @@ _SYS_DEPLOYMENT = Table(
         "services": Column(Type.LIST, "d.services"),
     },
     "main.deployment d",
-    per_partition=False,
+    home=Home.CATALOG,
 )
 _SYS_SERVICE = Table(
     {
@@ -332,12 +343,12 @@ _SYS_SERVICE = Table(
         "deployment_id": _text("s.deployment"),
     },
     "main.service s",
-    per_partition=False,
+    home=Home.CATALOG,
 )
 
 
 def _empty(*columns: str) -> Table:
-    return Table(dict.fromkeys(columns, _NO_TEXT), "(SELECT 1 WHERE 0) n", per_partition=False)
+    return Table(dict.fromkeys(columns, _NO_TEXT), "(SELECT 1 WHERE 0) n", home=Home.CONSTANT)
 
 
 TABLES: dict[str, Table] = {
@@ -374,7 +385,7 @@ INFORMATION_SCHEMA: dict[str, Table] = {
             "data_type": _text("c.type"),
         },
         "main.columns c",
-        per_partition=False,
+        home=Home.CONSTANT,
     ),
     "tables": Table(
         {
@@ -384,7 +395,7 @@ INFORMATION_SCHEMA: dict[str, Table] = {
             "table_type": _text("'BASE TABLE'"),
         },
         "main.columns c",
-        per_partition=False,
+        home=Home.CONSTANT,
         where="c.position = 1",
     ),
 }
