@@ -26,6 +26,17 @@ NOW_MS = 1_795_370_396_992
 Manifest = dict[str, object]
 
 
+def manifest_of(*services: str, versions: tuple[int, int] = (5, 7), ty: str = "SERVICE") -> Manifest:
+    """Services with one handler each, called `run`."""
+    described = [{"name": name, "ty": ty, "handlers": [{"name": "run"}]} for name in services]
+    return {
+        "protocolMode": "BIDI_STREAM",
+        "minProtocolVersion": versions[0],
+        "maxProtocolVersion": versions[1],
+        "services": described,
+    }
+
+
 class FakeEngine:
     """Answers records with `answer`, in order of `records`."""
 
