@@ -259,6 +259,39 @@ def test_a_port_nobody_listens_on_fails_all_waiting_streams(run: Run) -> None:
     run(scenario)
 
 
+@pytest.mark.parametrize("host", ["a" * 70 + ".test", "no-such-host.invalid", "a..b"])
+def test_a_host_that_cannot_be_resolved_fails_plainly(run: Run, host: str) -> None:
+    async def scenario() -> None:
+        async with client() as http:
+            endpoint = Endpoint.parse(f"http://{host}:1", http11=False)
+            with pytest.raises(RequestFailed, match="META0003"):
+                await http.request(endpoint, "GET", "/x", (), timeout_s=15, max_body_bytes=10)
+
+    run(scenario)
+
+
+def test_a_connection_whose_peer_does_not_read_the_goodbye_is_cut(run: Run) -> None:
+    """Goal: no socket lingers. Method: fill the socket of a peer that stopped reading, and wait."""
+
+    async def scenario() -> None:
+        settings = {h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 2**30}
+        options = {"ping_interval_s": 0.3, "ping_timeout_s": 0.5, "sweep_interval_s": 0.03}
+        async with SocketPeer(answer_never, settings) as peer, client(**options) as http:
+            heard = Recorder()
+            stream = http.open(at(peer.port), "POST", "/x", (), heard)
+            await eventually(lambda: bool(peer.connections and peer.connections[0].requests), "it arrived")
+            connection = peer.connections[0]
+            connection.h2.increment_flow_control_window(2**30)
+            connection.flush()
+            await asyncio.sleep(0.05)
+            connection.transport.pause_reading()
+            stream.write(b"x" * 2**25)
+            await eventually(lambda: heard.failure is not None, "given up")
+            await eventually(lambda: http.connections(at(peer.port)) == 0, "the socket was cut")
+
+    run(scenario)
+
+
 @pytest.mark.parametrize(
     "answer",
     [b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n", b"<!DOCTYPE HTML><html>", b"\x15\x03\x01"],

@@ -34,6 +34,7 @@ class H2Stream:
         "_forget",
         "_output",
         "_pieces",
+        "_start",
         "_window_bytes",
         "closed",
         "ending",
@@ -58,6 +59,8 @@ class H2Stream:
     ) -> None:
         self._output = output
         self._pieces: list[bytes] = []
+        self._start = 0
+        """How much of the first piece is sent: cutting it off each time would copy a large body once per frame."""
         self._forget = forget
         self._window_bytes = self.receive_window = window_bytes
         self.stream_id = stream_id
@@ -147,16 +150,19 @@ class H2Stream:
         output = self._output
         pieces = self._pieces
         done = 0
+        start = self._start
         while self.queued:
             head = pieces[done]
-            size = len(head)
+            size = len(head) - start
             room = min(self.send_window, output.window, output.budget, output.frame_bytes_max)
             if room <= 0:
                 break
             if room < size:
-                pieces[done] = head[room:]
-                head, size = head[:room], room
+                head, size = head[start : start + room], room
+                start += room
             else:
+                if start:
+                    head, start = head[start:], 0
                 done += 1
             self.queued -= size
             self.send_window -= size
@@ -166,6 +172,7 @@ class H2Stream:
             )
             if last:
                 self.local_closed = True
+        self._start = start
         if done:
             del pieces[:done]
         if self.queued and self.send_window > 0:

@@ -88,7 +88,7 @@ class H2Transport(asyncio.Protocol):
         elif self._pinged_at is not None and self._last_heard < self._pinged_at:
             if now - self._pinged_at >= self._limits.ping_timeout_s:
                 self.close(
-                    f"{self._address} sent nothing for {now - self._last_heard:.0f} s and answered no PING"
+                    f"{self._address} sent nothing for {now - self._last_heard:.1f} s and answered no PING"
                 )
         elif now - self._last_heard >= self._limits.ping_interval_s:
             self._pinged_at = now
