@@ -16,7 +16,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from http import HTTPStatus
 from typing import Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
@@ -28,40 +27,17 @@ from holdfast.ingress.errors import (
     body_too_large,
     refusal,
 )
-from holdfast.ingress.exchange import Exchange
+from holdfast.ingress.http1_text import CONTINUE, Http1Exchange, field_name, names, origin_form, response_head
 from holdfast.ingress.site import Site
 
 PIPELINE_PAUSE_REQUESTS: Final = 16
 LINGER_S: Final = 2.0
-NAME_CACHE_ENTRIES_MAX: Final = 1024
-NAME_CACHE_BYTES_MAX: Final = 64
 JOIN_BYTES_MAX: Final = 64 << 10
 
 # What a connection is doing; deadlines depend on it.
 _IDLE, _HEAD, _BODY, _WAIT, _LINGER, _CLOSED = range(6)
 
-_PHRASES = {status.value: status.phrase for status in HTTPStatus} | {470: "Not Ready"}
-_STATUS_LINES = {code: f"HTTP/1.1 {code} {_PHRASES.get(code, 'Status')}\r\n" for code in range(200, 600)}
-_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _OURS = frozenset(("content-length", "expect", "origin"))
-_names: dict[bytes, str] = {}
-
-
-class Http1Exchange(Exchange):
-    """A request of an HTTP/1 connection. `refused` holds the response of one that never became complete."""
-
-    __slots__ = ("connection", "keep_alive", "old", "origin", "refused")
-
-    def __init__(self, connection: Http1Connection) -> None:
-        super().__init__("", "", [], b"")
-        self.connection = connection
-        self.keep_alive = True
-        self.old = False
-        self.origin: str | None = None
-        self.refused: tuple[int, str] | None = None
-
-    def respond(self, status: int, fields: Sequence[tuple[str, str]], body: bytes) -> None:
-        self.connection.respond(self, status, fields, body)
 
 
 class Http1Connection(asyncio.Protocol):
@@ -157,9 +133,9 @@ class Http1Connection(asyncio.Protocol):
         if not self._in_head or arriving is None:
             return  # a trailer
         self._head_bytes += len(name) + len(value) + 4
-        field = _names.get(name)
+        field = names.get(name)
         if field is None:
-            field = _field_name(name)
+            field = field_name(name)
         try:
             text = value.decode()
         except UnicodeDecodeError:
@@ -190,7 +166,7 @@ class Http1Connection(asyncio.Protocol):
         arriving.method = "POST" if method == b"POST" else method.decode("ascii")
         arriving.old = parser.get_http_version() == "1.0"
         try:
-            arriving.target = _origin_form(self._url.decode())
+            arriving.target = origin_form(self._url.decode())
         except UnicodeDecodeError:
             self._refuse(400, "bad path: it is not UTF-8")
             return
@@ -202,7 +178,7 @@ class Http1Connection(asyncio.Protocol):
         if self._continue_owed and (arriving.old or self._current is None):
             self._continue_owed = False
             if not arriving.old:
-                self._transport.write(_CONTINUE)
+                self._transport.write(CONTINUE)
 
     def on_body(self, body: bytes) -> None:
         if self._ending:
@@ -274,21 +250,7 @@ class Http1Connection(asyncio.Protocol):
             return
         if self._site.draining:
             exchange.keep_alive = False
-        parts = [_STATUS_LINES[status], "date: ", self._site.date, "\r\n"]
-        for name, value in fields:
-            parts += (name, ": ", value, "\r\n")
-        if exchange.origin is not None:
-            parts.append(
-                f"access-control-allow-origin: {exchange.origin}\r\n"
-                "access-control-allow-credentials: true\r\n"
-                "vary: origin, access-control-request-method, access-control-request-headers\r\n"
-            )
-        if not exchange.keep_alive:
-            parts.append("connection: close\r\n")
-        elif exchange.old:
-            parts.append("connection: keep-alive\r\n")
-        parts.append(f"content-length: {len(body)}\r\n\r\n")
-        head = "".join(parts).encode("latin-1", "replace")
+        head = response_head(exchange, status, fields, len(body), self._site.date)
         if exchange.method == "HEAD" or not body:
             self._transport.write(head)
         elif len(body) <= JOIN_BYTES_MAX:
@@ -325,7 +287,7 @@ class Http1Connection(asyncio.Protocol):
             self._phase = _BODY
             if self._continue_owed:
                 self._continue_owed = False
-                self._transport.write(_CONTINUE)
+                self._transport.write(CONTINUE)
 
     def _fits(self, size: int) -> bool:
         """Whether a body of an announced size is let in; the request is refused otherwise."""
@@ -417,21 +379,3 @@ class Http1Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         self._transport.abort()
-
-
-def _field_name(name: bytes) -> str:
-    field = name.decode("latin-1").lower()
-    if len(name) <= NAME_CACHE_BYTES_MAX:
-        if len(_names) >= NAME_CACHE_ENTRIES_MAX:
-            _names.clear()
-        _names[name] = field
-    return field
-
-
-def _origin_form(target: str) -> str:
-    """Path and query of a request target, which proxies may send with scheme and authority."""
-    if target[:1] == "/" or "://" not in target:
-        return target
-    _, _, rest = target.partition("://")
-    slash = rest.find("/")
-    return rest[slash:] if slash >= 0 else "/"

@@ -3,10 +3,10 @@
 A stream becomes an `Http2Exchange` when its headers are whole, is handled when its body is, and is forgotten
 when its response has been sent, so the table of streams is also the bound on them. What a client may make us
 keep is bounded everywhere: bodies by the limits, header blocks by size and number of frames, responses by
-its own flow-control window (a window never opened is a deadline missed), and resets by a rate, since opening
+number and a deadline on windows that do not open, and resets by a rate, since opening
 and resetting streams costs a client nothing and us an invocation each.
 
-Everything written during one turn of the loop leaves in one write.
+What leaves is `http2_sender`'s business.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from holdfast.ingress.errors import (
     body_too_large,
     refusal,
 )
-from holdfast.ingress.exchange import Exchange
 from holdfast.ingress.http2_headers import (
     CONTINUE_BLOCK,
     OVERSIZE_FACTOR,
@@ -30,6 +29,7 @@ from holdfast.ingress.http2_headers import (
     RequestDecoder,
     response_block,
 )
+from holdfast.ingress.http2_sender import Http2Exchange, Sender
 from holdfast.ingress.site import Site
 from holdfast.invoker.http import frames
 from holdfast.invoker.http.frames import Frame, FrameReader, ProtocolViolation
@@ -40,40 +40,14 @@ CONTINUATION_FRAMES_MAX: Final = 64
 RESETS_PER_TICK_MAX: Final = 1000
 
 
-class Http2Exchange(Exchange):
-    """One stream: its request as it arrives, then its response as far as the client takes it."""
-
-    __slots__ = (
-        "answered", "complete", "connection", "length", "origin", "parts", "receive_window", "rest",
-        "send_window", "since_s", "size", "stream_id",
-    )  # fmt: skip
-
-    def __init__(self, connection: Http2Connection, stream_id: int, send_window: int) -> None:
-        super().__init__("", "", [], b"")
-        self.connection = connection
-        self.stream_id = stream_id
-        self.origin: str | None = None
-        self.parts: list[bytes] = []
-        self.size = 0
-        self.length: int | None = None
-        self.complete = False
-        self.answered = False
-        self.receive_window = STREAM_WINDOW_BYTES
-        self.send_window = send_window
-        self.rest = memoryview(b"")
-        self.since_s = connection.site.now_s
-
-    def respond(self, status: int, fields: Sequence[tuple[str, str]], body: bytes) -> None:
-        self.connection.respond(self, status, fields, body)
-
-
 class Http2Connection(asyncio.Protocol):
     """One client connection speaking HTTP/2; created when the client's preface has been read."""
 
     def __init__(self, site: Site, transport: asyncio.Transport) -> None:
-        self.site = site
+        self._site = site
         self._transport = transport
         self._limits = site.limits
+        self._sender = Sender(site, transport, self._sent)
         self._reader = FrameReader()
         self._decoder = RequestDecoder(site.limits.header_bytes_max, site.limits.header_count_max)
         self._streams: dict[int, Http2Exchange] = {}
@@ -86,13 +60,7 @@ class Http2Connection(asyncio.Protocol):
         self._closed = False
         self._resets = 0
         self._receive_window = CONNECTION_WINDOW_BYTES
-        self._send_window = frames.WINDOW_BYTES_DEFAULT
-        self._initial_send_window = frames.WINDOW_BYTES_DEFAULT
-        self._frame_bytes = frames.FRAME_BYTES_DEFAULT
         self._since_s = site.now_s
-        self._write_paused_s: float | None = None
-        self._out: list[bytes] = []
-        self._corked = False
         self._handlers = {
             frames.DATA: self._on_data,
             frames.HEADERS: self._on_headers,
@@ -121,7 +89,7 @@ class Http2Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._closed:
             return
-        self._corked = True
+        self._sender.corked = True
         try:
             for frame in self._reader.feed(data):
                 if not self._is_closed():
@@ -130,8 +98,8 @@ class Http2Connection(asyncio.Protocol):
                 raise ProtocolViolation(frames.FRAME_SIZE_ERROR, "a frame is longer than 16384 bytes")
         except ProtocolViolation as violation:
             self._fail(violation)
-        self._corked = False
-        self._flush()
+        self._sender.corked = False
+        self._sender.flush()
 
     def _receive(self, frame: Frame) -> None:
         kind, flags, stream_id, payload = frame
@@ -139,7 +107,7 @@ class Http2Connection(asyncio.Protocol):
             raise ProtocolViolation(frames.PROTOCOL_ERROR, "the first frame has to be SETTINGS")
         if self._block is not None and kind != frames.CONTINUATION:
             raise ProtocolViolation(frames.PROTOCOL_ERROR, "a header block was interrupted")
-        self._since_s = self.site.now_s
+        self._since_s = self._site.now_s
         handler = self._handlers.get(kind)
         if handler is not None:
             handler(flags, stream_id, payload)
@@ -168,38 +136,18 @@ class Http2Connection(asyncio.Protocol):
         self._settled = True
         if flags & frames.FLAG_ACK:
             return
-        for setting, value in frames.read_settings(payload):
-            if setting == frames.SETTING_INITIAL_WINDOW_SIZE:
-                if value > frames.WINDOW_BYTES_LIMIT:
-                    raise ProtocolViolation(frames.FLOW_CONTROL_ERROR, "the initial window is too large")
-                change = value - self._initial_send_window
-                self._initial_send_window = value
-                for stream in self._streams.values():
-                    stream.send_window += change
-            elif setting == frames.SETTING_MAX_FRAME_SIZE:
-                if not frames.FRAME_BYTES_DEFAULT <= value <= frames.FRAME_BYTES_LIMIT:
-                    raise ProtocolViolation(frames.PROTOCOL_ERROR, f"frame size {value} is out of range")
-                self._frame_bytes = value
-        self._write(frames.SETTINGS_ACK)
-        self._send_all()
+        self._sender.apply_settings(payload, tuple(self._streams.values()))
 
     def _on_window_update(self, flags: int, stream_id: int, payload: bytes) -> None:
         increment = frames.read_u32(payload, "WINDOW_UPDATE") & 0x7FFFFFFF
         if stream_id == 0:
-            self._send_window += increment
-            if not increment or self._send_window > frames.WINDOW_BYTES_LIMIT:
-                raise ProtocolViolation(frames.FLOW_CONTROL_ERROR, "the connection's window overflows")
-            self._send_all()
+            self._sender.open_window(increment, tuple(self._streams.values()))
             return
         if stream_id > self._last_stream_id:
             raise ProtocolViolation(frames.PROTOCOL_ERROR, "WINDOW_UPDATE of a stream not opened")
         stream = self._streams.get(stream_id)
-        if stream is not None:
-            stream.send_window += increment
-            if not increment or stream.send_window > frames.WINDOW_BYTES_LIMIT:
-                self._reset(stream, frames.FLOW_CONTROL_ERROR)
-            else:
-                self._send_rest(stream)
+        if stream is not None and not self._sender.open_stream_window(stream, increment):
+            self._reset(stream, frames.FLOW_CONTROL_ERROR)
 
     def _on_reset(self, flags: int, stream_id: int, payload: bytes) -> None:
         frames.read_u32(payload, "RST_STREAM")
@@ -255,7 +203,9 @@ class Http2Connection(asyncio.Protocol):
         if self._going_away or len(self._streams) >= self._limits.streams_max:
             self._write(frames.rst_stream_frame(stream_id, frames.REFUSED_STREAM))
             return
-        stream = Http2Exchange(self, stream_id, self._initial_send_window)
+        stream = Http2Exchange(
+            self, stream_id, STREAM_WINDOW_BYTES, self._sender.initial_window, self._site.now_s
+        )
         self._streams[stream_id] = stream
         try:
             stream.method, stream.target, stream.headers = self._decoder.request(fields)
@@ -279,10 +229,10 @@ class Http2Connection(asyncio.Protocol):
                 stream.length = int(value)
                 if stream.length > self._limits.request_bytes_max:
                     raise body_too_large(self._limits.request_bytes_max)
-                if self.site.buffered_bytes + stream.length > self._limits.buffered_bytes_max:
+                if self._site.buffered_bytes + stream.length > self._limits.buffered_bytes_max:
                     raise RequestError(429, OVERLOADED)
             elif name == "expect" and value.lower() == "100-continue":
-                self._write(frames.headers_frames(stream.stream_id, CONTINUE_BLOCK, False, self._frame_bytes))
+                self._sender.headers(stream, CONTINUE_BLOCK, ends_stream=False)
 
     def _on_data(self, flags: int, stream_id: int, payload: bytes) -> None:
         if stream_id > self._last_stream_id or not stream_id:
@@ -312,11 +262,11 @@ class Http2Connection(asyncio.Protocol):
         if data:
             stream.parts.append(data)
             stream.size += len(data)
-            self.site.buffered_bytes += len(data)
+            self._site.buffered_bytes += len(data)
         if stream.size > self._limits.request_bytes_max:
             error = body_too_large(self._limits.request_bytes_max)
             stream.respond(*refusal(error.status, error.message))
-        elif self.site.buffered_bytes > self._limits.buffered_bytes_max:
+        elif self._site.buffered_bytes > self._limits.buffered_bytes_max:
             stream.respond(*refusal(429, OVERLOADED))
         elif ends_stream:
             self._complete(stream)
@@ -328,7 +278,7 @@ class Http2Connection(asyncio.Protocol):
             return
         parts, stream.parts = stream.parts, []
         stream.body = parts[0] if len(parts) == 1 else b"".join(parts)
-        self.site.handle(stream)
+        self._site.handle(stream)
 
     # ------------------------------------------------------------ responses
 
@@ -340,7 +290,7 @@ class Http2Connection(asyncio.Protocol):
             return
         stream.answered = True
         self._release(stream)
-        headers = [("date", self.site.date), *fields]
+        headers = [("date", self._site.date), *fields]
         if stream.origin is not None:
             headers += (
                 ("access-control-allow-origin", stream.origin),
@@ -351,35 +301,11 @@ class Http2Connection(asyncio.Protocol):
         if stream.method == "HEAD":
             body = b""
         block = response_block(status, headers)
-        self._write(frames.headers_frames(stream.stream_id, block, not body, self._frame_bytes))
+        self._sender.headers(stream, block, ends_stream=not body)
         if body:
-            stream.rest = memoryview(body)
-            stream.since_s = self.site.now_s
-            self._send_rest(stream)
+            self._sender.body(stream, body)
         else:
             self._sent(stream)
-
-    def _send_rest(self, stream: Http2Exchange) -> None:
-        rest = stream.rest
-        while rest and self._write_paused_s is None:
-            size = min(len(rest), self._frame_bytes, stream.send_window, self._send_window)
-            if size <= 0:
-                break
-            stream.send_window -= size
-            self._send_window -= size
-            last = size == len(rest)
-            flags = frames.FLAG_END_STREAM if last else 0
-            self._write(frames.frame(frames.DATA, flags, stream.stream_id, bytes(rest[:size])))
-            rest = rest[size:]
-            stream.since_s = self.site.now_s
-            if last:
-                self._sent(stream)
-        stream.rest = rest
-
-    def _send_all(self) -> None:
-        for stream in tuple(self._streams.values()):
-            if stream.rest:
-                self._send_rest(stream)
 
     def _sent(self, stream: Http2Exchange) -> None:
         if not stream.complete:  # answered before the request was whole: ask for no more of it
@@ -398,33 +324,23 @@ class Http2Connection(asyncio.Protocol):
             self._close_if_done()
 
     def _release(self, stream: Http2Exchange) -> None:
-        self.site.buffered_bytes -= stream.size
+        self._site.buffered_bytes -= stream.size
         stream.size = 0
         stream.parts = []
 
-    # ------------------------------------------------------------ bytes out
-
     def _write(self, data: bytes) -> None:
-        if self._closed:
-            return
-        if not self._out and not self._corked:
-            asyncio.get_running_loop().call_soon(self._flush)
-        self._out.append(data)
-
-    def _flush(self) -> None:
-        if self._out:
-            data, self._out = b"".join(self._out), []
-            self._transport.write(data)
+        if not self._closed:
+            self._sender.write(data)
 
     def pause_writing(self) -> None:
-        self._write_paused_s = self.site.now_s
+        self._sender.paused_s = self._site.now_s
         self._transport.pause_reading()
 
     def resume_writing(self) -> None:
-        self._write_paused_s = None
+        self._sender.paused_s = None
         if not self._closed:
             self._transport.resume_reading()
-            self._send_all()
+            self._sender.resume(tuple(self._streams.values()))
 
     # ------------------------------------------------------------ ends
 
@@ -442,7 +358,7 @@ class Http2Connection(asyncio.Protocol):
     def _close(self) -> None:
         if not self._closed:
             self._closed = True
-            self._flush()
+            self._sender.flush()
             self._transport.close()
             self._forget_all()
 
@@ -457,14 +373,14 @@ class Http2Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._closed = True
-        self._out = []
+        self._sender.discard()
         self._forget_all()
-        self.site.remove(self)
+        self._site.remove(self)
 
     def sweep(self, now_s: float) -> None:
         limits = self._limits
         self._resets = 0
-        if self._write_paused_s is not None and now_s - self._write_paused_s > limits.write_deadline_s:
+        if self._sender.paused_s is not None and now_s - self._sender.paused_s > limits.write_deadline_s:
             self.abort()
         elif self._block is not None and now_s - self._since_s > limits.header_deadline_s:
             self._fail(ProtocolViolation(frames.ENHANCE_YOUR_CALM, "the header block did not arrive in time"))

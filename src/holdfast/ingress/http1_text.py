@@ -1,0 +1,87 @@
+"""The text of HTTP/1.1: header names in, response heads out; what many requests share is kept ready."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Final, Protocol
+
+from holdfast.ingress.exchange import Exchange
+
+NAME_CACHE_ENTRIES_MAX: Final = 1024
+NAME_CACHE_BYTES_MAX: Final = 64
+
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+_PHRASES = {status.value: status.phrase for status in HTTPStatus} | {470: "Not Ready"}
+_STATUS_LINES = {
+    code: f"HTTP/1.1 {code} {_PHRASES.get(code, 'Status')}\r\ndate: " for code in range(200, 600)
+}
+
+names: dict[bytes, str] = {}
+"""Header names as clients write them, to lower case: look here first, then ask `field_name`."""
+
+
+class Answers(Protocol):
+    """The connection an exchange belongs to."""
+
+    def respond(
+        self, exchange: Http1Exchange, status: int, fields: Sequence[tuple[str, str]], body: bytes
+    ) -> None: ...
+
+
+class Http1Exchange(Exchange):
+    """A request of an HTTP/1 connection. `old` is HTTP/1.0; `refused` is status and message for one that was
+    refused before it was complete."""
+
+    __slots__ = ("connection", "keep_alive", "old", "origin", "refused")
+
+    def __init__(self, connection: Answers) -> None:
+        super().__init__("", "", [], b"")
+        self.connection = connection
+        self.keep_alive = True
+        self.old = False
+        self.origin: str | None = None
+        self.refused: tuple[int, str] | None = None
+
+    def respond(self, status: int, fields: Sequence[tuple[str, str]], body: bytes) -> None:
+        self.connection.respond(self, status, fields, body)
+
+
+def response_head(
+    exchange: Http1Exchange, status: int, fields: Sequence[tuple[str, str]], body_bytes: int, date: str
+) -> bytes:
+    """Status line and headers, with the empty line behind them."""
+    parts = [_STATUS_LINES[status], date, "\r\n"]
+    for name, value in fields:
+        parts += (name, ": ", value, "\r\n")
+    if exchange.origin is not None:
+        parts.append(
+            f"access-control-allow-origin: {exchange.origin}\r\n"
+            "access-control-allow-credentials: true\r\n"
+            "vary: origin, access-control-request-method, access-control-request-headers\r\n"
+        )
+    if not exchange.keep_alive:
+        parts.append("connection: close\r\n")
+    elif exchange.old:
+        parts.append("connection: keep-alive\r\n")
+    parts.append(f"content-length: {body_bytes}\r\n\r\n")
+    return "".join(parts).encode("latin-1", "replace")
+
+
+def field_name(name: bytes) -> str:
+    """A header name in lower case, remembered in `names` unless it is unusually long."""
+    field = name.decode("latin-1").lower()
+    if len(name) <= NAME_CACHE_BYTES_MAX:
+        if len(names) >= NAME_CACHE_ENTRIES_MAX:
+            names.clear()
+        names[name] = field
+    return field
+
+
+def origin_form(target: str) -> str:
+    """Path and query of a request target, which proxies may send with scheme and authority."""
+    if target[:1] == "/" or "://" not in target:
+        return target
+    _, _, rest = target.partition("://")
+    slash = rest.find("/")
+    return rest[slash:] if slash >= 0 else "/"
