@@ -11,7 +11,7 @@ chunk; `Translator.known` counts the journal entries it was told of, for `Suspen
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from holdfast.catalog.model import Deployment, Handler
 from holdfast.core.commands import AttemptError, End, Item, Suspend
@@ -27,12 +27,31 @@ from holdfast.protocol.framing import FrameDecoder, MessageType, encode_frame
 from holdfast.protocol.messages import ErrorMessage, ProposeRunCompletionAckMessage
 from holdfast.protocol.versions import content_type_of
 
-if TYPE_CHECKING:
-    from holdfast.invoker.runner import Runner
-
 ERROR_BODY_BYTES_MAX = 2_048
 UNSENT_BYTES_MAX = 64 * 1024 * 1024
 _FINAL = (End, Suspend, AttemptError)
+
+
+class AttemptOwner(Protocol):
+    """The runner as its attempts see it."""
+
+    @property
+    def time(self) -> float:
+        """The loop's monotonic clock, seconds."""
+
+    @property
+    def closing_s(self) -> float:
+        """How long a finished stream may take to close."""
+
+    def now_ms(self) -> int: ...
+    def jitter(self) -> float:
+        """A fresh number in [0, 1)."""
+
+    def reopen(self, attempt: Attempt) -> bool:
+        """Push the attempt once more; false when it may not be."""
+
+    def gone(self, attempt: Attempt) -> None:
+        """The attempt's stream is over."""
 
 
 class Attempt:
@@ -68,7 +87,7 @@ class Attempt:
 
     def __init__(
         self,
-        runner: Runner,
+        runner: AttemptOwner,
         partition: PartitionLoop,
         row: Row,
         number: int,
