@@ -2,8 +2,9 @@
 
     python bench/micro_http2.py [--streams 20000] [--steps 0] [--together 64]
 
-One stream is what an attempt is on the wire: HEADERS and a body that stays open; response HEADERS; one DATA with the
-result (for each step first a DATA with the proposal, answered by a small write); our half-close; the peer's.
+One stream is what an attempt is on the wire: HEADERS and a body that stays open; response HEADERS; one DATA
+with the result (for each step first a DATA with the proposal, answered by a small write); our half-close; the
+peer's.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Peers for the tests: a listener that remembers, and the `h2` library as the server, in memory or on a socket."""
+"""Peers for the tests.
+
+A listener that remembers, and the `h2` library as the server, in memory or on a socket.
+"""
 
 from __future__ import annotations
 

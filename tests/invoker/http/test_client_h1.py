@@ -199,7 +199,10 @@ def test_what_is_not_a_whole_answer_fails_and_says_why(run: Run, answer: bytes, 
 
 
 def test_a_response_before_the_end_of_the_request_is_not_followed_by_another(run: Run) -> None:
-    """Goal: bytes of an abandoned request never mix with the next. Method: answer at once, then look who calls."""
+    """Goal: bytes of an abandoned request never mix with the next.
+
+    Method: answer at once, then look who calls.
+    """
 
     async def scenario() -> None:
         async with site(always(OK)) as it:

@@ -55,7 +55,10 @@ def test_a_whole_exchange(run: Run) -> None:
 
 
 def test_a_long_conversation_in_both_directions(run: Run) -> None:
-    """Goal: every chunk arrives in order while both sides keep talking. Method: the peer echoes chunk by chunk."""
+    """Goal: every chunk arrives in order while both sides keep talking.
+
+    Method: the peer echoes chunk by chunk.
+    """
 
     def echo(_: SocketPeer, connection: PeerConnection, event: h2.events.Event) -> None:
         if isinstance(event, h2.events.RequestReceived):
@@ -359,7 +362,10 @@ def test_closing_the_client_tells_every_stream(run: Run) -> None:
 
 
 def test_a_slow_reader_bounds_what_is_buffered(run: Run) -> None:
-    """Goal: `buffered_bytes` tells the caller to stop. Method: a peer with wide windows that does not read."""
+    """Goal: `buffered_bytes` tells the caller to stop.
+
+    Method: a peer with wide windows that does not read.
+    """
 
     async def scenario() -> None:
         async with (

@@ -18,7 +18,10 @@ CUTS = (None, 1, 7)
 
 @pytest.mark.parametrize("cut", CUTS)
 def test_both_directions_run_at_once(cut: int | None) -> None:
-    """Goal: full duplex. Method: the response starts while the request is open; both go on; each ends alone."""
+    """Goal: full duplex.
+
+    Method: the response starts while the request is open; both go on; each ends alone.
+    """
     pair, heard = MemoryPair(cut=cut), Recorder()
     stream = pair.open(heard, b"start")
     pair.exchange()
@@ -70,7 +73,10 @@ def test_a_large_request_body_flows_as_the_peer_grants(end_with_body: bool) -> N
 
 
 def test_large_bodies_take_turns() -> None:
-    """Goal: one upload does not starve another. Method: wide windows, then look at one tick's output at a time."""
+    """Goal: one upload does not starve another.
+
+    Method: wide windows, then look at one tick's output at a time.
+    """
     pair = MemoryPair()
     wide = frames.settings_frame(((frames.SETTING_INITIAL_WINDOW_SIZE, 2**24),))
     pair.client.receive(wide + frames.window_update_frame(0, 2**24))
@@ -334,7 +340,10 @@ def test_equal_blocks_are_looked_up_and_their_headers_are_not_shared() -> None:
 
 
 def test_a_table_in_use_before_our_settings_are_acknowledged_is_followed() -> None:
-    """Goal: nothing is cached while blocks depend on a table. Method: h2 answers before it reads our SETTINGS."""
+    """Goal: nothing is cached while blocks depend on a table.
+
+    Method: h2 answers before it reads our SETTINGS.
+    """
     cache, owner, heards = ResponseCache(), Owner(), (Recorder(), Recorder())
     client = H2Connection(owner, "peer:1", cache)
     client.receive(frames.settings_frame(()))

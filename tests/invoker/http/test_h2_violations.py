@@ -125,7 +125,10 @@ VIOLATIONS = {
 
 @pytest.mark.parametrize("name", VIOLATIONS)
 def test_a_violation_ends_the_connection_with_its_code(name: str) -> None:
-    """Goal: each has its own verdict, and the open stream hears of it. A paused reader makes windows count."""
+    """Goal: each has its own verdict, and the open stream hears of it.
+
+    A paused reader makes windows count.
+    """
     bad, code = VIOLATIONS[name]
     connection, heard = H2Connection(Owner(), "peer:1", ResponseCache()), Recorder()
     connection.receive(frames.settings_frame(()) + frames.SETTINGS_ACK)
@@ -228,7 +231,10 @@ noise = st.one_of(
 def test_noise_never_raises_and_always_settles_the_streams(
     noise: bytes, early: bool, data: st.DataObject
 ) -> None:
-    """Goal: only connection errors. Method: random frames and bytes, cut at random places, with three streams open."""
+    """Goal: only connection errors.
+
+    Method: random frames and bytes, cut at random places, with three streams open.
+    """
     owner = Owner()
     connection = H2Connection(owner, "peer:1", ResponseCache())
     if not early:
@@ -254,7 +260,10 @@ step = st.sampled_from(["data", "big", "padded", "ping", "settings", "window", "
 @settings(max_examples=60, deadline=None)
 @given(steps=st.lists(step, max_size=15), cut=st.integers(1, 40), trailers=st.booleans())
 def test_where_the_bytes_are_cut_makes_no_difference(steps: list[str], cut: int, trailers: bool) -> None:
-    """Goal: reads may end anywhere. Method: one script twice, whole and in pieces; both sides heard the same."""
+    """Goal: reads may end anywhere.
+
+    Method: one script twice, whole and in pieces; both sides heard the same.
+    """
 
     def play(size: int | None) -> tuple[bytes, bytes, bool, int]:
         pair, heard = MemoryPair(cut=size), Recorder()

@@ -1,4 +1,7 @@
-"""The client against the servers deployments really run on, each as a process: full duplex, volume, limits."""
+"""The client against the servers deployments really run on, each as a process.
+
+Full duplex, volume, limits.
+"""
 
 from __future__ import annotations
 
@@ -102,7 +105,10 @@ async def upload(http: HttpClient, endpoint: Endpoint) -> None:
 
 
 async def crowd(http: HttpClient, endpoint: Endpoint) -> None:
-    """3000 short exchanges, 64 at a time, each repeated until it succeeds: a server's request limit costs few."""
+    """3000 short exchanges, 64 at a time, each repeated until it succeeds.
+
+    A server's request limit costs few.
+    """
     lost = 0
 
     async def worker(number: int) -> None:

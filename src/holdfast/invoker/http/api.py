@@ -22,8 +22,8 @@ class TransportFailure:
     Attributes:
         reason: readable, names the peer's address.
         retry_at_once: the peer certainly did not process the stream and is worth asking again now: it refused
-            the stream, its GOAWAY excludes it, or the connection closed before anything was sent on it. A peer
-            that cannot be reached is False, so that nobody spins on it.
+            the stream, its GOAWAY excludes it, or the connection closed before anything was sent on it. A
+            peer that cannot be reached is False, so that nobody spins on it.
         reset_code: the HTTP/2 error code when the peer reset this stream, else None.
     """
 

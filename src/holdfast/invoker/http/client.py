@@ -37,10 +37,10 @@ class HttpClient:
         connections_per_endpoint_max: HTTP/2; http1_connections_per_endpoint_max: HTTP/1.1, one stream each.
         waiting_streams_max: per endpoint; one more fails at once.
         idle_timeout_s: a connection without streams is closed after it.
-        ping_interval_s, ping_timeout_s: a peer silent for the first, with streams open, is pinged and given up after
-            the second. Both are looked at every sweep_interval_s.
-        ssl_context: for https endpoints that may use HTTP/2; its ALPN list is set here. Default: verified with the
-            platform's roots. ssl_context_http11: the same for endpoints registered as HTTP/1.1.
+        ping_interval_s, ping_timeout_s: a peer silent for the first, with streams open, is pinged and given
+            up after the second. Both are looked at every sweep_interval_s.
+        ssl_context: for https endpoints that may use HTTP/2; its ALPN list is set here. Default: verified
+            with the platform's roots. ssl_context_http11: the same for endpoints registered as HTTP/1.1.
     """
 
     def __init__(
@@ -100,8 +100,8 @@ class HttpClient:
 
         Args:
             path: percent-encoded, appended to the endpoint's base path.
-            headers: lower-case names; without those that belong to the connection (host, content-length with an
-                open body, transfer-encoding).
+            headers: lower-case names; without those that belong to the connection (host, content-length with
+                an open body, transfer-encoding).
             body: sent with the headers; `end=True` when that is all of it.
             prepared: headers sent before `headers`, encoded once for many requests.
         Raises:
@@ -126,7 +126,7 @@ class HttpClient:
         """A whole exchange, for discovery. Cancelled or late: the stream is reset.
 
         Raises:
-            RequestFailed: no connection, no complete answer within `timeout_s`, or a longer body than allowed.
+            RequestFailed: no connection, no complete answer within `timeout_s`, or a body too long.
             HeaderError: as for `open`.
         """
         collector = _Collector(self._loop.create_future(), endpoint, max_body_bytes)

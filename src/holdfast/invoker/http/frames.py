@@ -1,4 +1,5 @@
-"""HTTP/2 frames: bytes to (kind, flags, stream id, payload) and back. Sans-IO, for either side of a connection.
+"""HTTP/2 frames: bytes to (kind, flags, stream id, payload) and back. Sans-IO, for either side of a
+connection.
 
 Owns        the frame layout (RFC 9113, section 4 and 6), the numbers of frames, settings and errors.
 Promises    a frame is handed out once it is whole; at most one frame's bytes are kept between reads.
@@ -103,7 +104,8 @@ class FrameReader:
     """Cuts a byte stream into frames.
 
     Args:
-        frame_bytes_max: the SETTINGS_MAX_FRAME_SIZE announced to the peer; also the bound of what is kept here.
+        frame_bytes_max: the SETTINGS_MAX_FRAME_SIZE announced to the peer; also the bound of what is kept
+            here.
     """
 
     __slots__ = ("_frame_bytes_max", "_rest", "oversized")

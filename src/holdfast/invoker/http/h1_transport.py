@@ -1,8 +1,8 @@
 """HTTP/1.1 on a socket: one request at a time, kept alive for the next.
 
-The request body is chunked when it is still open as the request starts, else it has a length. The response may begin
-before the request ended: both directions run independently, as far as the peer does its part. A connection
-is used again only after both directions ended cleanly; `reset` and every doubt close it.
+The request body is chunked when it is still open as the request starts, else it has a length. The response
+may begin before the request ended: both directions run independently, as far as the peer does its part. A
+connection is used again only after both directions ended cleanly; `reset` and every doubt close it.
 """
 
 from __future__ import annotations

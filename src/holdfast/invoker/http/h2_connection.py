@@ -1,14 +1,14 @@
 """HTTP/2, client side, sans-IO: bytes in, listener calls; calls of the invoker, bytes out.
 
-Owns        the streams of one connection, both flow-control windows, SETTINGS, PING, GOAWAY and the verdict on
-            what the peer sends (RFC 9113).
+Owns        the streams of one connection, both flow-control windows, SETTINGS, PING, GOAWAY and the verdict
+            on what the peer sends (RFC 9113).
 Promises    every stream it opened hears exactly one last call, or was reset by its owner. All bytes due since
-            the last `take_output` come as one joined piece. Nothing here grows without a bound: queued bytes are
-            the caller's (`Stream.buffered_bytes`), everything else is limited by a constant below.
+            the last `take_output` come as one joined piece. Nothing here grows without a bound: queued bytes
+            are the caller's (`Stream.buffered_bytes`), everything else is limited by a constant below.
 Never does  I/O, clocks, reconnects. `h2_transport` owns the socket and `pool` the choice of connection.
 
-A general HTTP/2 library checks each frame against a state machine and describes it with an event object. Most of
-that work says nothing new on a client's hot path, which is three frames per exchange. Here a frame is a
+A general HTTP/2 library checks each frame against a state machine and describes it with an event object. Most
+of that work says nothing new on a client's hot path, which is three frames per exchange. Here a frame is a
 tuple, windows are plain integers, a header block is a dictionary lookup and the listener is called directly.
 What a client must refuse, it still refuses: with a connection error where framing, compression or flow
 control is no longer in step, and with a reset of one stream where only that exchange is broken.
@@ -98,7 +98,10 @@ class H2Connection:
         self._resets = 0
         self._block: BlockInParts | None = None
         self._must_come = frames.SETTINGS
-        """The only kind of frame allowed next, or _ANY_KIND: SETTINGS at first, CONTINUATION inside a block."""
+        """The only kind of frame allowed next, or _ANY_KIND.
+
+        SETTINGS at first, CONTINUATION inside a block.
+        """
         self._receive_window = self._connection_window_bytes = connection_window_bytes
         self._peer_stream_window = frames.WINDOW_BYTES_DEFAULT
         self._peer_streams_max = frames.STREAM_ID_LIMIT
@@ -190,7 +193,10 @@ class H2Connection:
         return self._output.take()
 
     def pause_output(self) -> None:
-        """The socket is full: keep request bodies in their streams. Control frames, being few, still go out."""
+        """The socket is full: keep request bodies in their streams.
+
+        Control frames, being few, still go out.
+        """
         self._output.pause()
 
     def resume_output(self) -> None:
@@ -237,7 +243,8 @@ class H2Connection:
     def fail(self, reason: str, code: int = frames.NO_ERROR) -> None:
         """End the connection: GOAWAY with `code`, and every open stream fails with `reason`.
 
-        Streams whose HEADERS never left `take_output` are certainly not processed: what was not taken is dropped.
+        Streams whose HEADERS never left `take_output` are certainly not processed: what was not taken is
+        dropped.
         """
         if self.closed:
             return
@@ -313,7 +320,8 @@ class H2Connection:
         if stream.closed:
             return
         if not stream.local_closed:
-            # Nobody reads the request any more. An open one is half-closed as usual; one that is cut short is reset.
+            # Nobody reads the request any more. An open one is half-closed as usual; one that is cut short is
+            # reset.
             if stream.queued:
                 self._emit(frames.rst_stream_frame(stream.stream_id, frames.CANCEL))
             else:

@@ -1,7 +1,7 @@
 """What an HTTP/2 connection has to send: one list of pieces per tick, and the limits request bodies meet.
 
-Control frames always go out. DATA is limited three times: by the window of its stream (the stream's own business),
-by the connection's window, and by a budget per tick, which bounds what is collected here and lets
+Control frames always go out. DATA is limited three times: by the window of its stream (the stream's own
+business), by the connection's window, and by a budget per tick, which bounds what is collected here and lets
 streams take turns. A stream that is stopped by one of the latter two waits here and is pumped when the limit
 moves, in the order of arrival, each as far as it gets.
 """
@@ -62,7 +62,10 @@ class Output:
             self._ready()
 
     def emit_data(self, header: bytes, data: bytes, size: int) -> None:
-        """Queue one DATA frame; the stream has made sure that window and budget cover it, and is charged here."""
+        """Queue one DATA frame.
+
+        The stream has made sure that window and budget cover it, and is charged here.
+        """
         self.window -= size
         self.budget -= size
         pieces = self._pieces

@@ -1,8 +1,8 @@
 """One HTTP/2 stream of the client: the request body under flow control, and what the listener is owed.
 
-A write that fits the stream's window and what the connection's `Output` has room for goes straight there. What does
-not fit is queued here, `queued` bytes of it, and `pump` is called when a limit moved. The caller bounds its
-own writes by `buffered_bytes`.
+A write that fits the stream's window and what the connection's `Output` has room for goes straight there.
+What does not fit is queued here, `queued` bytes of it, and `pump` is called when a limit moved. The caller
+bounds its own writes by `buffered_bytes`.
 """
 
 from __future__ import annotations
@@ -60,7 +60,10 @@ class H2Stream:
         self._output = output
         self._pieces: list[bytes] = []
         self._start = 0
-        """How much of the first piece is sent: cutting it off each time would copy a large body once per frame."""
+        """How much of the first piece is sent.
+
+        Cutting it off each time would copy a large body once per frame.
+        """
         self._forget = forget
         self._window_bytes = self.receive_window = window_bytes
         self.stream_id = stream_id
@@ -144,8 +147,8 @@ class H2Stream:
     def pump(self) -> None:
         """Send as much of the queue as all limits allow.
 
-        If the connection has no room, the output calls again; if the stream's own window is used up, the peer's
-        next WINDOW_UPDATE does.
+        If the connection has no room, the output calls again; if the stream's own window is used up, the
+        peer's next WINDOW_UPDATE does.
         """
         output = self._output
         pieces = self._pieces

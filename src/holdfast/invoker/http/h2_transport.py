@@ -1,13 +1,13 @@
 """HTTP/2 on a socket: an `asyncio.Protocol` around `H2Connection`.
 
-Promises    one joined write per loop tick, however many streams had something to say; a peer that is silent while
-            it owes answers is pinged and given up after `ping_timeout_s`; an idle connection is closed.
+Promises    one joined write per loop tick, however many streams had something to say; a peer that is silent
+            while it owes answers is pinged and given up after `ping_timeout_s`; an idle connection is closed.
 Never does  choose connections (`pool`) or judge frames (`h2_connection`).
 
-On GOAWAY with streams still open a PING goes out at once. A peer that is winding down answers it and goes on; one
-that has stopped reading its streams (Hypercorn after its request limit) hangs up instead, so that
-the streams it will never answer fail now and not at their own deadline. Having lost streams that way once, the pool
-learns the limit: later connections to that endpoint are left in good time, while they still answer.
+On GOAWAY with streams still open a PING goes out at once. A peer that is winding down answers it and goes on;
+one that has stopped reading its streams (Hypercorn after its request limit) hangs up instead, so that
+the streams it will never answer fail now and not at their own deadline. Having lost streams that way once,
+the pool learns the limit: later connections to that endpoint are left in good time, while they still answer.
 """
 
 from __future__ import annotations

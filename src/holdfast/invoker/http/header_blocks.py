@@ -7,8 +7,9 @@ Requests    every field is a literal that is never indexed, so a block depends o
             the pseudo headers per (method, path), and whatever the caller puts in `PreparedHeaders`. A block
             starts with "table size 0", which satisfies a peer that lowers its own table, too.
 Responses   we announce a table of 0 bytes. Once the peer has acknowledged that, equal blocks mean equal
-            headers, so a dictionary from block to headers answers nearly all of them; only new ones go through
-            the `hpack` package. Before the acknowledgement each block is decoded, in order, with its table.
+            headers, so a dictionary from block to headers answers nearly all of them; only new ones go
+            through the `hpack` package. Before the acknowledgement each block is decoded, in order, with its
+            table.
 
 Never does  Huffman coding on the way out: slower to write, and the peer pays again to read it.
 """
@@ -43,10 +44,12 @@ _PATH_FORBIDDEN = re.compile(r"[^\x21-\x7e]")
 _CONNECTION_SPECIFIC = frozenset(
     ("connection", "host", "http2-settings", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade")
 )
-# Static table (RFC 7541, appendix A): names worth an index, encoded as "literal without indexing, indexed name".
+# Static table (RFC 7541, appendix A): names worth an index, encoded as "literal without indexing, indexed
+# name".
 _AUTHORITY, _METHOD, _PATH, _SCHEME = 1, 2, 4, 6
 _STATIC_NAMES = {
-    "accept": 19, "accept-encoding": 16, "authorization": 23, "content-length": 28, "content-type": 31, "user-agent": 58,
+    "accept": 19, "accept-encoding": 16, "authorization": 23,
+    "content-length": 28, "content-type": 31, "user-agent": 58,
 }  # fmt: skip
 
 
@@ -253,8 +256,8 @@ class ResponseDecoder:
     def table_size_acknowledged(self) -> None:
         """From here on blocks depend on nothing.
 
-        The table is emptied even if the peer does not say so in its next block, as it should: a peer that never
-        used the table is harmless, and one that refers to it now gets a compression error.
+        The table is emptied even if the peer does not say so in its next block, as it should: a peer that
+        never used the table is harmless, and one that refers to it now gets a compression error.
         """
         self._decoder.max_allowed_table_size = 0
         self._decoder.header_table_size = 0

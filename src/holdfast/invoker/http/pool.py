@@ -1,7 +1,7 @@
 """The connections of one endpoint, and the streams that wait for one.
 
-A stream takes the first connection with room: few busy connections make better joined writes than many idle ones,
-and what is not needed runs into its idle deadline. When all are full the stream waits, in order, in a
+A stream takes the first connection with room: few busy connections make better joined writes than many idle
+ones, and what is not needed runs into its idle deadline. When all are full the stream waits, in order, in a
 bounded queue, and a further connection is opened if the endpoint may have one.
 
 Failures    a connection that cannot be made fails the waiting streams only if no other connection lives;
@@ -189,7 +189,8 @@ class EndpointPool:
 
     @property
     def requests_per_connection_max(self) -> int:
-        # Each connection left early may live on for its longest stream; past the bound, better lose some attempts.
+        # Each connection left early may live on for its longest stream; past the bound, better lose some
+        # attempts.
         return self._requests_max if len(self._draining) < self._connections_max else STREAM_ID_LIMIT
 
     def request_limit_seen(self, requests: int) -> None:

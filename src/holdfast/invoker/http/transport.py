@@ -1,6 +1,7 @@
 """What a pool and its connections know of each other, and the limits both keep.
 
-A *transport* is one live connection (`h2_transport`, `h1_transport`); its *owner* is the pool of the endpoint.
+A *transport* is one live connection (`h2_transport`, `h1_transport`); its *owner* is the pool of the
+endpoint.
 """
 
 from __future__ import annotations
