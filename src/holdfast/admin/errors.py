@@ -97,4 +97,6 @@ def install(app: FastAPI) -> None:
     async def http(_: Request, error: HTTPException) -> Response:
         if error.status_code == 413:
             return error_response(413, error.detail)
+        if error.status_code == 400:
+            return PlainTextResponse(error.detail, 400)
         return Response(status_code=error.status_code, headers=error.headers)
