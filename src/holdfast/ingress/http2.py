@@ -187,20 +187,23 @@ class Http2Connection(asyncio.Protocol):
             self._on_block()
 
     def _on_block(self) -> None:
-        stream_id, block, ends_stream = self._block_stream_id, self._block or [], self._block_ends_stream
+        stream_id, ends_stream = self._block_stream_id, self._block_ends_stream
+        block = b"".join(self._block or ())
         self._block = None
-        fields = self._decoder.fields(block[0] if len(block) == 1 else b"".join(block))
         stream = self._streams.get(stream_id)
         if stream is not None:  # trailers: nothing in them concerns us
+            self._decoder.skip(block)
             if stream.complete or not ends_stream:
                 self._reset(stream, frames.PROTOCOL_ERROR)
             else:
                 self._complete(stream)
             return
         if stream_id <= self._last_stream_id:
+            self._decoder.skip(block)
             return  # trailers of a stream answered early
         self._last_stream_id = stream_id
         if self._going_away or len(self._streams) >= self._limits.streams_max:
+            self._decoder.skip(block)
             self._write(frames.rst_stream_frame(stream_id, frames.REFUSED_STREAM))
             return
         stream = Http2Exchange(
@@ -208,7 +211,7 @@ class Http2Connection(asyncio.Protocol):
         )
         self._streams[stream_id] = stream
         try:
-            stream.method, stream.target, stream.headers = self._decoder.request(fields)
+            stream.method, stream.target, stream.headers = self._decoder.request(block)
             self._read_headers(stream)
         except MalformedRequest:
             self._reset(stream, frames.PROTOCOL_ERROR)

@@ -19,6 +19,8 @@ from holdfast.invoker.http.header_blocks import encode_fields
 
 OVERSIZE_FACTOR: Final = 4
 """A header list this many times over the limit ends the connection; below, it is read and answered 431."""
+REMEMBERED_BLOCKS_MAX: Final = 64
+REMEMBERED_BLOCK_BYTES_MAX: Final = 256
 
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9a-z]+")
 _VALUE_FORBIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -31,6 +33,7 @@ _STATUS_BLOCKS = {
     code: bytes((0x80 | _INDEXED_STATUS[code],)) if code in _INDEXED_STATUS else b"\x08\x03%d" % code
     for code in range(100, 600)
 }
+_SIZE_UPDATE: Final = 0x20
 _TABLE_SIZE_ZERO: Final = b"\x20"  # owed to a client that lowers its table; harmless to others
 CONTINUE_BLOCK: Final = _TABLE_SIZE_ZERO + _STATUS_BLOCKS[100]
 
@@ -39,32 +42,66 @@ class MalformedRequest(Exception):
     """A header list that is not a request (RFC 9113, section 8.1.1); the stream is reset."""
 
 
+Request = tuple[str, str, list[tuple[str, str]]]
+"""Method, target and headers."""
+
+
 class RequestDecoder:
-    """Reads the request header blocks of one connection; each block has to be read, in order."""
+    """Reads the header blocks of one connection. Every block has to be given to it, in order.
+
+    Blocks that say the same again are not read again: while the table does not change, equal bytes mean equal
+    fields, so a block that left the table as it was is remembered until another changes it. Blocks that begin
+    with a change of the table's size are never remembered, because reading them has an effect.
+    """
 
     def __init__(self, header_bytes_max: int, header_count_max: int) -> None:
         self._decoder = Decoder(header_bytes_max * OVERSIZE_FACTOR)
         self._bytes_max = header_bytes_max
         self._count_max = header_count_max
+        self._remembered: dict[bytes, Request] = {}
 
-    def fields(self, block: bytes) -> list[tuple[bytes, bytes]]:
-        """The fields of a block, unchecked.
-
-        Raises:
-            ProtocolViolation: COMPRESSION_ERROR, undecodable or absurdly large.
-        """
-        try:
-            return [(bytes(name), bytes(value)) for name, value in self._decoder.decode(block, raw=True)]
-        except HPACKError as error:
-            raise ProtocolViolation(COMPRESSION_ERROR, f"header block cannot be decoded: {error!r}") from None
-
-    def request(self, fields: Sequence[tuple[bytes, bytes]]) -> tuple[str, str, list[tuple[str, str]]]:
-        """Method, target and headers of a request.
+    def request(self, block: bytes) -> Request:
+        """The request that a block describes; its headers are shared, do not change them.
 
         Raises:
             MalformedRequest: the fields are not a request.
             RequestError: 431, or 400 for a value that is not text.
+            ProtocolViolation: COMPRESSION_ERROR, undecodable or absurdly large.
         """
+        known = self._remembered.get(block)
+        if known is not None:
+            return known
+        fields, unchanged = self._decode(block)
+        request = self._check(fields)
+        if unchanged and len(block) <= REMEMBERED_BLOCK_BYTES_MAX and block[0] & 0xE0 != _SIZE_UPDATE:
+            if len(self._remembered) >= REMEMBERED_BLOCKS_MAX:
+                self._remembered.clear()
+            self._remembered[block] = request
+        return request
+
+    def skip(self, block: bytes) -> None:
+        """Read a block only for what it does to the table.
+
+        Raises:
+            ProtocolViolation: as `request`.
+        """
+        self._decode(block)
+
+    def _decode(self, block: bytes) -> tuple[list[tuple[bytes, bytes]], bool]:
+        """The fields of a block, and whether the table is as it was."""
+        entries = self._decoder.header_table.dynamic_entries
+        count, newest = len(entries), entries[0] if entries else None
+        try:
+            fields = [(bytes(name), bytes(value)) for name, value in self._decoder.decode(block, raw=True)]
+        except HPACKError as error:
+            raise ProtocolViolation(COMPRESSION_ERROR, f"header block cannot be decoded: {error!r}") from None
+        # An addition puts a new object in front, a smaller size takes entries from the end.
+        unchanged = len(entries) == count and (entries[0] if entries else None) is newest
+        if not unchanged:
+            self._remembered.clear()
+        return fields, unchanged
+
+    def _check(self, fields: Sequence[tuple[bytes, bytes]]) -> Request:
         pseudo: dict[str, str] = {}
         headers: list[tuple[str, str]] = []
         cookie = -1
