@@ -1,10 +1,9 @@
 """HTTP/2, client side, sans-IO: bytes in, listener calls; calls of the invoker, bytes out.
 
-Owns        the streams of one connection, both flow-control windows, SETTINGS, PING, GOAWAY and the verdict
-            on what the peer sends (RFC 9113).
-Promises    every stream it opened hears exactly one last call, or was reset by its owner. All bytes due since
-            the last `take_output` come as one joined piece. Nothing here grows without a bound: queued bytes
-            are the caller's (`Stream.buffered_bytes`), everything else is limited by a constant below.
+Owns        what the peer sends: frames, header blocks, SETTINGS, PING, GOAWAY, the receive windows, and the
+            verdict on all of it (RFC 9113). The streams themselves are in `h2_streams`, which it extends.
+Promises    a listener hears what its stream was sent, in order. Nothing here grows without a bound: queued
+            bytes are the caller's (`Stream.buffered_bytes`), everything else has a constant below.
 Never does  I/O, clocks, reconnects. `h2_transport` owns the socket and `pool` the choice of connection.
 
 A general HTTP/2 library checks each frame against a state machine and describes it with an event object. Most
@@ -17,13 +16,13 @@ control is no longer in step, and with a reset of one stream where only that exc
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
 from holdfast.invoker.http import frames
-from holdfast.invoker.http.api import StreamListener, TransportFailure
+from holdfast.invoker.http.api import TransportFailure
 from holdfast.invoker.http.frames import FrameReader, ProtocolViolation, error_name
-from holdfast.invoker.http.h2_output import Output
 from holdfast.invoker.http.h2_stream import H2Stream
+from holdfast.invoker.http.h2_streams import STREAM_WINDOW_BYTES, ConnectionOwner, H2Streams
 from holdfast.invoker.http.header_blocks import (
     HEADER_LIST_BYTES_MAX,
     MALFORMED_STATUS,
@@ -32,37 +31,20 @@ from holdfast.invoker.http.header_blocks import (
     ResponseDecoder,
 )
 
-STREAM_WINDOW_BYTES: Final = 2 * 1024 * 1024
 CONNECTION_WINDOW_BYTES: Final = 16 * 1024 * 1024
 CONTROL_REPLIES_MAX: Final = 1_000
 """PING and SETTINGS answers not yet taken by the socket, before the peer counts as flooding."""
-RESETS_WITHOUT_PROGRESS_MAX: Final = 1_000
-"""RST_STREAM frames in a row without one response in between."""
+RESETS_OF_CLOSED_MAX: Final = 10_000
+"""RST_STREAM frames for streams already closed, without a response in between.
+
+Others are bounded by `open`.
+"""
 
 _ANY_KIND: Final = -1
 _PADDED_OR_PRIORITY: Final = frames.FLAG_PADDED | frames.FLAG_PRIORITY
 
 
-class ConnectionOwner(Protocol):
-    """What a connection tells whoever drives it. None of these may call back into `receive`."""
-
-    def output_ready(self) -> None:
-        """Bytes are waiting; called once until `take_output`."""
-
-    def settings_received(self) -> None:
-        """The peer's first SETTINGS are known: streams may be opened."""
-
-    def stream_closed(self) -> None:
-        """One stream fewer."""
-
-    def going_away(self) -> None:
-        """No further streams on this connection (GOAWAY)."""
-
-    def listener_failed(self, error: Exception) -> None:
-        """A listener raised; its stream has been reset."""
-
-
-class H2Connection:
+class H2Connection(H2Streams):
     """The client's end of one connection.
 
     Args:
@@ -79,131 +61,29 @@ class H2Connection:
         peer: str,
         cache: ResponseCache,
         *,
-        stream_window_bytes: int = STREAM_WINDOW_BYTES,
-        connection_window_bytes: int = CONNECTION_WINDOW_BYTES,
         streams_total_max: int = frames.STREAM_ID_LIMIT,
         first_stream_id: int = 1,
     ) -> None:
-        self._owner = owner
-        self._peer = peer
+        super().__init__(owner, peer, streams_total_max, first_stream_id)
         self._reader = FrameReader()
         self._decoder = ResponseDecoder(cache)
-        self._streams: dict[int, H2Stream] = {}
-        self._next_stream_id = first_stream_id
-        self._last_stream_id_max = min(2 * streams_total_max - 1, frames.STREAM_ID_LIMIT)
-        self._taken_stream_id = 0
-        self._output = Output(owner.output_ready)
-        self._emit = self._output.emit
-        self._control_replies = 0
-        self._resets = 0
+        self._receive_window = CONNECTION_WINDOW_BYTES
+        self._resets_of_closed = 0
         self._block: BlockInParts | None = None
         self._must_come = frames.SETTINGS
-        """The only kind of frame allowed next, or _ANY_KIND.
-
-        SETTINGS at first, CONTINUATION inside a block.
-        """
-        self._receive_window = self._connection_window_bytes = connection_window_bytes
-        self._peer_stream_window = frames.WINDOW_BYTES_DEFAULT
-        self._peer_streams_max = frames.STREAM_ID_LIMIT
-        self._stream_window_bytes = stream_window_bytes
-        # Read by the owner.
-        self.ready = False
-        """The peer's SETTINGS arrived."""
-        self.draining = False
-        """No further streams may be opened; the open ones go on."""
-        self.closed = False
-        """Over, by `fail` or a violation of the peer's: send what `take_output` still gives, then hang up."""
-        self.end_reason = ""
-        """Why it is closed."""
-        self.pongs = 0
+        """The only kind allowed next, or _ANY_KIND: SETTINGS at first, CONTINUATION inside a block."""
         self._emit(
             frames.CLIENT_PREFACE
             + frames.settings_frame(
                 (
                     (frames.SETTING_HEADER_TABLE_SIZE, 0),
                     (frames.SETTING_ENABLE_PUSH, 0),
-                    (frames.SETTING_INITIAL_WINDOW_SIZE, stream_window_bytes),
+                    (frames.SETTING_INITIAL_WINDOW_SIZE, STREAM_WINDOW_BYTES),
                     (frames.SETTING_MAX_HEADER_LIST_SIZE, HEADER_LIST_BYTES_MAX),
                 )
             )
-            + frames.window_update_frame(0, connection_window_bytes - frames.WINDOW_BYTES_DEFAULT)
+            + frames.window_update_frame(0, CONNECTION_WINDOW_BYTES - frames.WINDOW_BYTES_DEFAULT)
         )
-
-    @property
-    def open_streams(self) -> int:
-        return len(self._streams)
-
-    @property
-    def opened_streams(self) -> int:
-        """Streams opened so far, closed ones included."""
-        return self._next_stream_id >> 1
-
-    def room(self, streams_max: int) -> bool:
-        """Whether one more stream may be opened now, given our own limit and the peer's."""
-        limit = self._peer_streams_max
-        return (
-            len(self._streams) < (streams_max if streams_max < limit else limit)
-            and self.ready
-            and not self.draining
-            and not self.closed
-        )
-
-    # The request side.
-
-    def open(self, block: bytes, listener: StreamListener, body: bytes = b"", end: bool = False) -> H2Stream:
-        """Start a stream; the caller has asked `room` first.
-
-        Args:
-            block: a stateless header block, pseudo headers included (`header_blocks.RequestEncoder`).
-        """
-        stream_id = self._next_stream_id
-        self._next_stream_id = stream_id + 2
-        if stream_id + 2 > self._last_stream_id_max:
-            self.draining = True
-        output = self._output
-        stream = H2Stream(
-            stream_id, listener, output, self._peer_stream_window, self._stream_window_bytes, self._forget
-        )
-        self._streams[stream_id] = stream
-        bodyless = end and not body
-        output.emit(frames.headers_frames(stream_id, block, bodyless, output.frame_bytes_max))
-        if bodyless:
-            stream.ending = stream.local_closed = True
-        elif end:
-            stream.append_last(body)
-        elif body:
-            stream.write(body)
-        return stream
-
-    def _forget(self, stream: H2Stream) -> StreamListener:
-        """Drop a stream that is closed on both sides; its listener is returned for the last call."""
-        del self._streams[stream.stream_id]
-        listener = stream.detach()
-        self._owner.stream_closed()
-        return listener
-
-    def ping(self) -> None:
-        """Ask for a sign of life; `pongs` counts the answers."""
-        self._emit(frames.frame(frames.PING, 0, 0, b"holdfast"))
-
-    def take_output(self) -> bytes:
-        """Everything due, joined, for the socket."""
-        self._control_replies = 0
-        self._taken_stream_id = self._next_stream_id - 2
-        return self._output.take()
-
-    def pause_output(self) -> None:
-        """The socket is full: keep request bodies in their streams.
-
-        Control frames, being few, still go out.
-        """
-        self._output.pause()
-
-    def resume_output(self) -> None:
-        """The socket drained."""
-        self._output.resume()
-
-    # Input.
 
     def receive(self, data: bytes) -> None:
         """Take in what the socket read and call the listeners it concerns."""
@@ -240,55 +120,13 @@ class H2Connection:
             frames.FRAME_SIZE_ERROR, f"a frame exceeds {frames.FRAME_BYTES_DEFAULT} bytes"
         )
 
-    def fail(self, reason: str, code: int = frames.NO_ERROR) -> None:
-        """End the connection: GOAWAY with `code`, and every open stream fails with `reason`.
-
-        Streams whose HEADERS never left `take_output` are certainly not processed: what was not taken is
-        dropped.
-        """
-        if self.closed:
-            return
-        self.closed = True
-        self.end_reason = reason
-        self._output.discard()
-        self._emit(frames.goaway_frame(0, code))
-        self._fail_streams(list(self._streams.values()), reason, self._taken_stream_id)
-
-    def _fail_streams(self, streams: list[H2Stream], reason: str, last_processed_id: int) -> None:
-        for stream in streams:
-            if not stream.closed:
-                listener = self._forget(stream)
-                failure = TransportFailure(reason, stream.stream_id > last_processed_id, None)
-                try:
-                    listener.on_failure(failure)
-                except Exception as error:  # one listener's bug must not keep the others waiting
-                    self._owner.listener_failed(error)
-
-    def _fail_stream(self, stream: H2Stream, reason: str, code: int) -> None:
-        """The peer broke one exchange: reset it, keep the connection."""
-        self._emit(frames.rst_stream_frame(stream.stream_id, code))
-        self._fail_streams([stream], f"{self._peer} sent a malformed response: {reason}", stream.stream_id)
-
-    def _listener_failed(self, stream: H2Stream, error: Exception) -> None:
-        if not stream.closed:
-            self._emit(frames.rst_stream_frame(stream.stream_id, frames.INTERNAL_ERROR))
-            self._forget(stream)
-        self._owner.listener_failed(error)
-
-    def _closed_stream(self, stream_id: int, name: str) -> None:
-        """A frame for no open stream: late for one that ended is normal, for one never opened is not."""
-        if stream_id == 0 or stream_id % 2 == 0 or stream_id >= self._next_stream_id:
-            raise ProtocolViolation(
-                frames.PROTOCOL_ERROR, f"{name} on stream {stream_id}, which was never opened"
-            )
-
     def _on_data(self, flags: int, stream_id: int, payload: bytes) -> None:
         window = self._receive_window - len(payload)
-        if window * 2 <= self._connection_window_bytes:
+        if window * 2 <= CONNECTION_WINDOW_BYTES:
             if window < 0:
                 raise ProtocolViolation(frames.FLOW_CONTROL_ERROR, "DATA beyond the connection's window")
-            self._emit(frames.window_update_frame(0, self._connection_window_bytes - window))
-            window = self._connection_window_bytes
+            self._emit(frames.window_update_frame(0, CONNECTION_WINDOW_BYTES - window))
+            window = CONNECTION_WINDOW_BYTES
         self._receive_window = window
         stream = self._streams.get(stream_id)
         if stream is None:
@@ -311,7 +149,7 @@ class H2Connection:
                 self._listener_failed(stream, error)
         if flags & frames.FLAG_END_STREAM:
             self._on_remote_end(stream)
-        elif stream.receive_window * 2 <= self._stream_window_bytes and not (
+        elif stream.receive_window * 2 <= STREAM_WINDOW_BYTES and not (
             stream.reading_paused or stream.closed
         ):
             stream.grant()
@@ -326,7 +164,7 @@ class H2Connection:
                 self._emit(frames.rst_stream_frame(stream.stream_id, frames.CANCEL))
             else:
                 self._emit(frames.frame_header(0, frames.DATA, frames.FLAG_END_STREAM, stream.stream_id))
-        self._resets = 0
+        self._resets_of_closed = 0
         listener = self._forget(stream)
         try:
             listener.on_end()
@@ -388,14 +226,12 @@ class H2Connection:
 
     def _on_rst_stream(self, flags: int, stream_id: int, payload: bytes) -> None:
         code = frames.read_u32(payload, "RST_STREAM")
-        self._resets += 1
-        if self._resets > RESETS_WITHOUT_PROGRESS_MAX:
-            raise ProtocolViolation(
-                frames.ENHANCE_YOUR_CALM, f"{self._resets} resets without a response in between"
-            )
         stream = self._streams.get(stream_id)
         if stream is None:
             self._closed_stream(stream_id, "RST_STREAM")
+            self._resets_of_closed += 1
+            if self._resets_of_closed > RESETS_OF_CLOSED_MAX:
+                raise ProtocolViolation(frames.ENHANCE_YOUR_CALM, "a flood of resets of closed streams")
             return
         failure = TransportFailure(
             f"{self._peer} reset the stream: {error_name(code)}", code == frames.REFUSED_STREAM, code
@@ -441,15 +277,6 @@ class H2Connection:
             self._peer_streams_max = value
         elif key == frames.SETTING_ENABLE_PUSH and value:
             raise ProtocolViolation(frames.PROTOCOL_ERROR, f"SETTINGS_ENABLE_PUSH {value} from a server")
-
-    def _widen(self, stream: H2Stream, change: int) -> None:
-        stream.send_window += change
-        if stream.send_window > frames.WINDOW_BYTES_LIMIT:
-            raise ProtocolViolation(
-                frames.FLOW_CONTROL_ERROR, f"window of stream {stream.stream_id} overflows"
-            )
-        if stream.queued and change > 0:
-            stream.pump()
 
     def _on_push_promise(self, flags: int, stream_id: int, payload: bytes) -> None:
         raise ProtocolViolation(frames.PROTOCOL_ERROR, "PUSH_PROMISE, though push is disabled")

@@ -200,7 +200,7 @@ class EndpointPool:
     def room_made(self) -> None:
         if not self._waiting:
             return
-        for transport in self._transports:
+        for transport in tuple(self._transports):
             while self._waiting and transport.has_room():
                 stream = self._waiting.popleft()
                 if not stream.dropped:
@@ -252,7 +252,9 @@ class EndpointPool:
             return
         if task is not None:
             self._connecting.discard(task)
-        self._streams_max = min(transport.streams_max, self._limits.streams_per_connection_max)
+        self._streams_max = transport.streams_max
+        if self._streams_max == 1:  # over TLS it may turn out to be HTTP/1.1 only now
+            self._connections_max = self._limits.http1_connections_per_endpoint_max
         self._transports.append(transport)
         self.room_made()
 

@@ -1,0 +1,193 @@
+"""The streams of one HTTP/2 connection: how they begin, and every way they end. Sans-IO, client side.
+
+Promises    each stream opened here hears exactly one last call, or was reset by its owner. The last call
+            comes after the stream is out of the table, so that a listener may open the next stream at once.
+            All bytes due since the last `take_output` come as one joined piece.
+
+A stream ends with its response (`h2_connection`), with a reset from either side, or with the connection. For
+the last of these it matters whether the peer can have seen the request: what was never taken from the
+output cannot have reached it, and is dropped, so that the answer stays true.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+from holdfast.invoker.http import frames
+from holdfast.invoker.http.api import StreamListener, TransportFailure
+from holdfast.invoker.http.frames import ProtocolViolation
+from holdfast.invoker.http.h2_output import Output
+from holdfast.invoker.http.h2_stream import H2Stream
+
+STREAM_WINDOW_BYTES: Final = 2 * 1024 * 1024
+
+
+class ConnectionOwner(Protocol):
+    """What a connection tells whoever drives it. None of these may call back into `receive`."""
+
+    def output_ready(self) -> None:
+        """Bytes are waiting; called once until `take_output`."""
+
+    def settings_received(self) -> None:
+        """The peer's first SETTINGS are known: streams may be opened."""
+
+    def stream_closed(self) -> None:
+        """One stream fewer."""
+
+    def going_away(self) -> None:
+        """No further streams on this connection (GOAWAY)."""
+
+    def listener_failed(self, error: Exception) -> None:
+        """A listener raised; its stream has been reset."""
+
+
+class H2Streams:
+    """The stream table of one connection, its output, and whether it is still of use."""
+
+    def __init__(
+        self, owner: ConnectionOwner, peer: str, streams_total_max: int, first_stream_id: int
+    ) -> None:
+        self._owner = owner
+        self._peer = peer
+        self._streams: dict[int, H2Stream] = {}
+        self._next_stream_id = first_stream_id
+        self._last_stream_id_max = min(2 * streams_total_max - 1, frames.STREAM_ID_LIMIT)
+        self._taken_stream_id = 0
+        self._output = Output(owner.output_ready)
+        self._emit = self._output.emit
+        self._control_replies = 0
+        self._peer_stream_window = frames.WINDOW_BYTES_DEFAULT
+        self._peer_streams_max = frames.STREAM_ID_LIMIT
+        # Read by the owner.
+        self.ready = False
+        """The peer's SETTINGS arrived."""
+        self.draining = False
+        """No further streams may be opened; the open ones go on."""
+        self.closed = False
+        """Over, by `fail` or a violation of the peer's: send what `take_output` still gives, then hang up."""
+        self.end_reason = ""
+        """Why it is closed."""
+        self.pongs = 0
+
+    @property
+    def open_streams(self) -> int:
+        return len(self._streams)
+
+    @property
+    def opened_streams(self) -> int:
+        """Streams opened so far, closed ones included."""
+        return self._next_stream_id >> 1
+
+    def room(self, streams_max: int) -> bool:
+        """Whether one more stream may be opened now, given our own limit and the peer's."""
+        limit = self._peer_streams_max
+        return (
+            len(self._streams) < (streams_max if streams_max < limit else limit)
+            and self.ready
+            and not self.draining
+            and not self.closed
+        )
+
+    def open(self, block: bytes, listener: StreamListener, body: bytes = b"", end: bool = False) -> H2Stream:
+        """Start a stream; the caller has asked `room` first.
+
+        Args:
+            block: a stateless header block, pseudo headers included (`header_blocks.RequestEncoder`).
+        """
+        stream_id = self._next_stream_id
+        self._next_stream_id = stream_id + 2
+        if stream_id + 2 > self._last_stream_id_max:
+            self.draining = True
+        output = self._output
+        stream = H2Stream(
+            stream_id, listener, output, self._peer_stream_window, STREAM_WINDOW_BYTES, self._forget
+        )
+        self._streams[stream_id] = stream
+        bodyless = end and not body
+        output.emit(frames.headers_frames(stream_id, block, bodyless, output.frame_bytes_max))
+        if bodyless:
+            stream.ending = stream.local_closed = True
+        elif end:
+            stream.append_last(body)
+        elif body:
+            stream.write(body)
+        return stream
+
+    def _forget(self, stream: H2Stream) -> StreamListener:
+        """Drop a stream that is closed on both sides; its listener is returned for the last call."""
+        del self._streams[stream.stream_id]
+        listener = stream.detach()
+        self._owner.stream_closed()
+        return listener
+
+    def ping(self) -> None:
+        """Ask for a sign of life; `pongs` counts the answers."""
+        self._emit(frames.frame(frames.PING, 0, 0, b"holdfast"))
+
+    def take_output(self) -> bytes:
+        """Everything due, joined, for the socket."""
+        self._control_replies = 0
+        self._taken_stream_id = self._next_stream_id - 2
+        return self._output.take()
+
+    def pause_output(self) -> None:
+        """The socket is full: keep request bodies in their streams.
+
+        Control frames, being few, still go out.
+        """
+        self._output.pause()
+
+    def resume_output(self) -> None:
+        """The socket drained."""
+        self._output.resume()
+
+    def fail(self, reason: str, code: int = frames.NO_ERROR) -> None:
+        """End the connection: GOAWAY with `code`, and every open stream fails with `reason`.
+
+        Streams whose HEADERS never left `take_output` are certainly not processed: what was not taken is
+        dropped.
+        """
+        if self.closed:
+            return
+        self.closed = True
+        self.end_reason = reason
+        self._output.discard()
+        self._emit(frames.goaway_frame(0, code))
+        self._fail_streams(list(self._streams.values()), reason, self._taken_stream_id)
+
+    def _fail_streams(self, streams: list[H2Stream], reason: str, last_processed_id: int) -> None:
+        for stream in streams:
+            if not stream.closed:
+                listener = self._forget(stream)
+                failure = TransportFailure(reason, stream.stream_id > last_processed_id, None)
+                try:
+                    listener.on_failure(failure)
+                except Exception as error:  # one listener's bug must not keep the others waiting
+                    self._owner.listener_failed(error)
+
+    def _fail_stream(self, stream: H2Stream, reason: str, code: int) -> None:
+        """The peer broke one exchange: reset it, keep the connection."""
+        self._emit(frames.rst_stream_frame(stream.stream_id, code))
+        self._fail_streams([stream], f"{self._peer} sent a malformed response: {reason}", stream.stream_id)
+
+    def _listener_failed(self, stream: H2Stream, error: Exception) -> None:
+        if not stream.closed:
+            self._emit(frames.rst_stream_frame(stream.stream_id, frames.INTERNAL_ERROR))
+            self._forget(stream)
+        self._owner.listener_failed(error)
+
+    def _closed_stream(self, stream_id: int, name: str) -> None:
+        """A frame for no open stream: late for one that ended is normal, for one never opened is not."""
+        if stream_id == 0 or stream_id % 2 == 0 or stream_id >= self._next_stream_id:
+            raise ProtocolViolation(
+                frames.PROTOCOL_ERROR, f"{name} on stream {stream_id}, which was never opened"
+            )
+
+    def _widen(self, stream: H2Stream, change: int) -> None:
+        stream.send_window += change
+        if stream.send_window > frames.WINDOW_BYTES_LIMIT:
+            raise ProtocolViolation(
+                frames.FLOW_CONTROL_ERROR, f"window of stream {stream.stream_id} overflows"
+            )
+        if stream.queued and change > 0:
+            stream.pump()
