@@ -104,8 +104,14 @@ def test_the_old_way_always_says_accepted(world: World, mode: str | None) -> Non
     assert isinstance(world.engine.records[0][1], kind)
 
 
+def test_the_old_way_does_not_hide_a_broken_partition(world: World) -> None:
+    world.engine.answer = lambda _: UNAVAILABLE
+    assert world.request("DELETE", f"/invocations/{ID}").status_code == 503
+
+
 def test_the_old_way_needs_a_mode_it_knows(world: World) -> None:
     assert world.request("DELETE", f"/invocations/{ID}?mode=Explode").status_code == 400
+    assert world.request("DELETE", "/invocations/inv_bad?mode=Kill").status_code == 400
     assert world.engine.records == []
 
 
@@ -189,7 +195,7 @@ def test_a_restart_from_a_prefix_counts_its_commands_and_stays_in_its_version(wo
         deployment(world, "new"),
         6,
     )
-    assert any("index <= 2" in sql for sql, _ in world.query.asked)
+    assert any('"index" <= 2' in sql for sql, _ in world.query.asked)
     kept = restarted(world, "?from=2&deployment=keep")
     assert (kept.deployment, kept.protocol_version) == (deployment(world, "old"), 6)
 

@@ -74,6 +74,19 @@ def test_a_damaged_manifest_names_its_deployment(path: Path) -> None:
     assert id_ in error.message
 
 
+def test_a_change_that_cannot_be_written_does_not_happen(path: Path) -> None:
+    catalog = Catalog.open(path)
+    connection = apsw.Connection(str(path))
+    connection.execute("CREATE TRIGGER full BEFORE INSERT ON service BEGIN SELECT RAISE(ABORT, 'full'); END")
+    with pytest.raises(CatalogFileError, match="nothing was changed") as refused:
+        catalog.register(discovered(service("S")), force=False, breaking=False, dry_run=False, now_ms=1)
+    assert refused.value.code == "catalog_unwritable"
+    assert catalog.deployments() == []
+    assert connection.execute("SELECT count(*) FROM deployment").get == 0
+    connection.close()
+    catalog.close()
+
+
 def test_changes_after_closing_are_refused_and_lookups_go_on(path: Path) -> None:
     catalog = Catalog.open(path)
     catalog.register(discovered(service("S")), force=False, breaking=False, dry_run=False, now_ms=1)

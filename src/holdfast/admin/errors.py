@@ -7,7 +7,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from holdfast.catalog.errors import CatalogError
+from holdfast.catalog.errors import CatalogError, CatalogFileError
 from holdfast.core.outcome import Refused
 from holdfast.protocol.errors import ManifestError
 from holdfast.query.errors import QueryError
@@ -72,6 +72,8 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(CatalogError)
     @app.exception_handler(ManifestError)
     async def coded(_: Request, error: CatalogError | ManifestError) -> Response:
+        if isinstance(error, CatalogFileError):
+            return error_response(503, error.message)
         status = _CODE_STATUSES.get(error.code, 400)
         return error_response(status, f"[{error.code}] {error.message}", error.code)
 

@@ -6,7 +6,6 @@ Every operation is one record for the partition that owns the invocation; its re
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -149,9 +148,13 @@ def invocation_routes(catalog: Catalog, engine: Engine, query: QueryRunner) -> A
         if operation not in ("cancel", "kill", "purge"):
             text = f"Failed to deserialize query string: mode: {mode!r} is not one of Cancel, Kill, Purge"
             raise UnreadableRequest(400, text)
-        # Fire and forget is what this form always promised: no such invocation is an answer of 202 too.
-        with suppress(RequestError):
-            await operator.simple(operation, _id(invocation))
+        id_ = _id(invocation)
+        try:
+            await operator.simple(operation, id_)
+        except RequestError as error:
+            # Fire and forget is what this form always promised: an invocation that is gone is fine too.
+            if error.status >= 500:
+                raise
         return Response(status_code=202)
 
     @router.post("/internal/invocations_batch_operations/{operation}", summary="Many invocations at once")

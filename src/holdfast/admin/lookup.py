@@ -105,8 +105,8 @@ class InvocationLookup:
             reason = f"the journal has the entries 0 to {known.journal_size - 1}"
             raise invalid_field("from", reason)
         rows = await self._rows(
-            f"SELECT index, entry_type FROM sys_journal WHERE id = '{encode_invocation_id(id_)}' "
-            f"AND index <= {index}"
+            f"SELECT entry_type FROM sys_journal WHERE id = '{encode_invocation_id(id_)}' "
+            f'AND "index" <= {index}'
         )
         return sum(str(row["entry_type"]).startswith("Command") for row in rows)
 

@@ -7,6 +7,7 @@ sees half a registration. All calls are made on the event loop; changes block it
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_bytes
@@ -54,12 +55,12 @@ class Catalog:
         Raises:
             CatalogFileError: the file is unreadable, from a newer release, or has other partitions.
         """
-        file = CatalogFile(path)
-        try:
-            return cls(file, file.partitions(partitions), defaults or Defaults())
-        except BaseException:
-            file.close()
-            raise
+        with ExitStack() as cleanup:
+            file = CatalogFile(path)
+            cleanup.callback(file.close)
+            catalog = cls(file, file.partitions(partitions), defaults or Defaults())
+            cleanup.pop_all()
+        return catalog
 
     def close(self) -> None:
         """Close the file; lookups go on working."""

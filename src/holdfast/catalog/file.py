@@ -149,21 +149,34 @@ class CatalogFile:
         return Contents(deployments, latest, counters)
 
     def save(self, before: Contents, after: Contents) -> None:
-        """Make `after` durable; only what differs from `before`, which is on disk, is written."""
-        with self._open as db:
-            for id_ in before.deployments.keys() - after.deployments.keys():
-                db.execute("DELETE FROM deployment WHERE id = ?", (id_,))
-            for id_, registered in after.deployments.items():
-                if before.deployments.get(id_) is not registered:
-                    _put(db, registered)
-            for name, counter in after.counters.items():
-                latest = after.latest.get(name)
-                if (before.counters.get(name), before.latest.get(name)) != (counter, latest):
-                    db.execute(
-                        "INSERT INTO service VALUES (?1, ?2, ?3) "
-                        "ON CONFLICT DO UPDATE SET counter = ?2, latest = ?3",
-                        (name, counter, latest),
-                    )
+        """Make `after` durable; only what differs from `before`, which is on disk, is written.
+
+        Raises:
+            CatalogFileError: nothing was written, for example because the disk is full.
+        """
+        try:
+            with self._open as db:
+                self._write(db, before, after)
+        except apsw.Error as error:
+            raise CatalogFileError(
+                "catalog_unwritable", f"{self._path} cannot be written, nothing was changed: {error}"
+            ) from error
+
+    @staticmethod
+    def _write(db: apsw.Connection, before: Contents, after: Contents) -> None:
+        for id_ in before.deployments.keys() - after.deployments.keys():
+            db.execute("DELETE FROM deployment WHERE id = ?", (id_,))
+        for id_, registered in after.deployments.items():
+            if before.deployments.get(id_) is not registered:
+                _put(db, registered)
+        for name, counter in after.counters.items():
+            latest = after.latest.get(name)
+            if (before.counters.get(name), before.latest.get(name)) != (counter, latest):
+                db.execute(
+                    "INSERT INTO service VALUES (?1, ?2, ?3) "
+                    "ON CONFLICT DO UPDATE SET counter = ?2, latest = ?3",
+                    (name, counter, latest),
+                )
 
     @property
     def _open(self) -> apsw.Connection:
