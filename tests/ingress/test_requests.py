@@ -122,6 +122,7 @@ def test_refusals_say_why() -> None:
         (post_json("/restate/scope/s/call/Greeter/greet?%ff=1", b"1"), 400, "bad query parameters"),
         (post("/restate/attach", b'{"target":"workflow"}'), 500, "missing field `workflowName`"),
         (post("/restate/attach", b"{"), 500, "cannot read body: invalid attach body"),
+        (post("/restate/lookup", b'{"target":"workflow","scope":"s"}'), 400, "vqueues"),
         (post("/restate/lookup", b'{"target":"\\ud800"}'), 500, "half of a surrogate pair"),
         (post("/restate/attach/x"), 405, "method not allowed"),
         (get("/restate/output"), 405, "method not allowed"),

@@ -26,16 +26,9 @@ from holdfast.ingress.routes import (
 )
 from holdfast.ingress.waits import Attach, Delivery, Output, Waits
 from holdfast.partition.api import Engine
+from holdfast.partition.placement import idempotent_id, workflow_id
 from holdfast.protocol.errors import InvalidId
-from holdfast.protocol.ids import (
-    decode_invocation_id,
-    encode_invocation_id,
-    idempotent_unique,
-    keyed_partition_key,
-    make_invocation_id,
-    parse_awakeable_id,
-    workflow_unique,
-)
+from holdfast.protocol.ids import decode_invocation_id, encode_invocation_id, parse_awakeable_id
 
 AWAKEABLE_SIGNAL_MIN = 17
 """Lower signal indexes are built in; an awakeable that names one was not made by an SDK."""
@@ -87,14 +80,10 @@ def invocation_id_of(target: Existing) -> InvocationId:
                 return InvocationId(decode_invocation_id(id_text))
             except InvalidId as error:
                 raise RequestError(400, f"bad invocation id '{id_text}': {error.message}") from None
-        case ByWorkflow(_, service, key, scope):
-            return InvocationId(
-                make_invocation_id(keyed_partition_key(key), workflow_unique(service, key, scope))
-            )
-        case ByIdempotencyKey(_, service, key, handler, idempotency_key, scope):
-            unique = idempotent_unique(service, key, handler, idempotency_key, scope)
-            owner = idempotency_key if key is None else key
-            return InvocationId(make_invocation_id(keyed_partition_key(owner), unique))
+        case ByWorkflow(_, service, key):
+            return workflow_id(service, key)
+        case ByIdempotencyKey(_, service, key, handler, idempotency_key):
+            return idempotent_id(service, key, handler, idempotency_key)
 
 
 def complete_awakeable(exchange: Exchange, route: CompleteAwakeable, engine: Engine, waits: Waits) -> None:
@@ -134,13 +123,14 @@ def _target_in_body(verb: Verb, body: bytes) -> Existing:
     if not isinstance(value, dict):
         raise _unreadable(verb, "expected an object with the field `target`")
     kind = _text(verb, value, "target")
-    scope = _optional(verb, value, "scope")
+    if _optional(verb, value, "scope") is not None:
+        raise RequestError(400, errors.SCOPES_DISABLED)
     if kind == "workflow":
-        return ByWorkflow(verb, _text(verb, value, "workflowName"), _text(verb, value, "workflowKey"), scope)
+        return ByWorkflow(verb, _text(verb, value, "workflowName"), _text(verb, value, "workflowKey"))
     if kind == "idempotentInvocation":
         service, key = _text(verb, value, "service"), _optional(verb, value, "key")
         handler, idempotency_key = _text(verb, value, "handler"), _text(verb, value, "idempotencyKey")
-        return ByIdempotencyKey(verb, service, key, handler, idempotency_key, scope)
+        return ByIdempotencyKey(verb, service, key, handler, idempotency_key)
     if kind == "invocation":
         return ById(verb, _text(verb, value, "invocationId"))
     expected = ", ".join(f"`{name}`" for name in _TARGETS)

@@ -58,7 +58,6 @@ class ByIdempotencyKey:
     key: str | None
     handler: str
     idempotency_key: str
-    scope: str | None = None
 
 
 @dataclass(slots=True)
@@ -66,7 +65,6 @@ class ByWorkflow:
     verb: Verb
     service: str
     key: str
-    scope: str | None = None
 
 
 @dataclass(slots=True)
