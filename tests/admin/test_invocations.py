@@ -200,6 +200,12 @@ def test_a_restart_from_a_prefix_counts_its_commands_and_stays_in_its_version(wo
     assert (kept.deployment, kept.protocol_version) == (deployment(world, "old"), 6)
 
 
+def test_a_prefix_of_a_purged_journal_is_gone(world: World) -> None:
+    stored(world, on="old", version=6, size=0)
+    world.engine.answer = lambda _: JOURNAL_GONE
+    assert world.request("PATCH", f"/invocations/{ID}/restart-as-new?from=3").status_code == 410
+
+
 @pytest.mark.parametrize("last_entry", ["5", "-1", "x", "99999999999999999999"])
 def test_a_prefix_lies_inside_the_journal(world: World, last_entry: str) -> None:
     stored(world, on="old", version=6, size=5)

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 from holdfast.admin.bodies import Batch, BatchOperation, SimpleOperation
 from holdfast.admin.errors import RequestError, UnreadableRequest, invalid_field, missing, unavailable
-from holdfast.admin.lookup import KEEP, LATEST, InvocationLookup
+from holdfast.admin.lookup import INPUT_ALONE, KEEP, LATEST, InvocationLookup
 from holdfast.admin.ports import QueryRunner
 from holdfast.admin.shapes import JsonObject
 from holdfast.catalog.catalog import Catalog
@@ -25,7 +25,6 @@ from holdfast.protocol.errors import InvalidId
 from holdfast.protocol.ids import decode_invocation_id, encode_invocation_id
 
 BATCH_CONCURRENCY = 64
-INPUT_ALONE = 1
 
 _ALREADY_COMPLETED = "The invocation '{}' was already completed."
 _TEXTS = {

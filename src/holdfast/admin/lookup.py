@@ -20,6 +20,8 @@ from holdfast.protocol.versions import VERSION_MAX, VERSION_MIN, negotiate
 
 KEEP = "keep"
 LATEST = "latest"
+INPUT_ALONE = 1
+"""Commands of a journal that has only its input."""
 
 _JSON = "application/json"
 
@@ -97,13 +99,16 @@ class InvocationLookup:
     async def commands_up_to(self, id_: bytes, index: int) -> int:
         """How many commands an invocation's journal has at entry `index` and before.
 
+        A journal that is gone counts as its input alone: core knows better words for that.
+
         Raises:
             RequestError: 404 unknown invocation; 400 the journal is shorter.
         """
         known = await self.known(id_)
-        if not 0 <= index < max(1, known.journal_size):
-            reason = f"the journal has the entries 0 to {known.journal_size - 1}"
-            raise invalid_field("from", reason)
+        if known.journal_size == 0:
+            return INPUT_ALONE
+        if index >= known.journal_size:
+            raise invalid_field("from", f"the journal has the entries 0 to {known.journal_size - 1}")
         rows = await self._rows(
             f"SELECT entry_type FROM sys_journal WHERE id = '{encode_invocation_id(id_)}' "
             f'AND "index" <= {index}'
