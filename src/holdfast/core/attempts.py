@@ -187,14 +187,22 @@ def _error(step: Step, invocation: Invocation, item: AttemptError) -> bool:
 def retry_delay_ms(policy: RetryPolicy, failures: int, jitter: float) -> int:
     """The pause before the next attempt after `failures` in a row: exponential, capped, and up to a third
     longer by `jitter` in [0, 1), so that invocations that failed together do not come back together."""
-    # An exponent over 64 is past any cap; bounding it keeps the float finite.
-    delay = min(policy.initial_ms * policy.factor ** min(failures - 1, 64), policy.max_ms)
-    return int(delay * (1 + jitter / 3))
+    try:
+        grown = policy.initial_ms * policy.factor ** (failures - 1)
+    except OverflowError:
+        grown = policy.max_ms
+    # The cap comes first: compared with it, a factor that is not a number counts as beyond it.
+    return int(max(min(policy.max_ms, grown), 0) * (1 + jitter / 3))
 
 
 def _record_failure(step: Step, invocation: Invocation, failure: AttemptFailure) -> None:
+    """Remember why the attempt failed; the same reason again is not another event."""
+    before, invocation.failure = invocation.failure, failure
+    failure.at = step.at if before is None else before.at
+    again = failure == before
     failure.at = step.at
-    invocation.failure = failure
+    if again:
+        return
     detail: dict[str, object] = {
         "ty": "TransientError",
         "error_code": failure.code,

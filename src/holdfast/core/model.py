@@ -284,7 +284,8 @@ class Waiter(NamedTuple):
 @dataclass(slots=True)
 class AttemptFailure:
     """Why an attempt ended without result. `code` is the HTTP-like code; `doc_code` names the entry of
-    docs/errors.md (`RT0007` …). `command_*` point at the journal command it happened in, when known."""
+    docs/errors.md (`RT0007` …). `command_*` point at the journal command it happened in, when known;
+    `command_type` is its name (`Run`)."""
 
     code: int
     message: str
@@ -292,7 +293,7 @@ class AttemptFailure:
     stacktrace: str = ""
     command_index: int | None = None
     command_name: str | None = None
-    command_type: int | None = None
+    command_type: str | None = None
     at: int = 0
 
 

@@ -9,6 +9,7 @@ from holdfast.core.commands import AttemptError, Behavior
 from holdfast.core.model import AttemptFailure, RetryPolicy
 from holdfast.protocol.control import ErrorMessage
 from holdfast.protocol.errors import AwaitTreeTooDeep, FrameTooLarge, ProtocolError
+from holdfast.protocol.framing import type_name
 
 ABORT_TIMEOUT = "RT0001"
 TOO_LARGE = "RT0003"
@@ -65,7 +66,7 @@ def from_error_frame(error: ErrorMessage, policy: RetryPolicy, jitter: float) ->
         error.stacktrace,
         error.related_command_index,
         error.related_command_name,
-        error.related_command_type,
+        None if error.related_command_type is None else type_name(error.related_command_type),
     )
     return AttemptError(failure, policy, jitter, error.next_retry_delay, int(error.behavior))
 

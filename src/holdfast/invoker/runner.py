@@ -39,7 +39,7 @@ log = structlog.get_logger("holdfast.invoker")
 
 DEFAULT_POLICY = RetryPolicy()
 SWEEP_S_MAX = 1.0
-SWEEP_S_MIN = 0.05
+SWEEP_S_MIN = 0.001
 REOPENS_MAX = 3
 
 

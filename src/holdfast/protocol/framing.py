@@ -85,6 +85,17 @@ def is_notification(type_: int) -> bool:
     return 0x8000 <= type_ < 0xFC00
 
 
+def type_name(type_: int) -> str:
+    """`Sleep`, `CallInvocationId` ...: a message's name without its suffix, as operators see it."""
+    try:
+        words = MessageType(type_).name.split("_")
+    except ValueError:
+        return f"Unknown({type_:#06x})"
+    if words[-1] in ("COMMAND", "COMPLETION", "NOTIFICATION"):
+        words.pop()
+    return "".join(word.capitalize() for word in words)
+
+
 def encode_frame(type_: int, body: bytes, flags: int = 0) -> bytes:
     """Header and body as one frame."""
     return _pack_header(type_, flags, len(body)) + body

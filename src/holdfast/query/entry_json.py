@@ -14,7 +14,7 @@ import msgspec
 from holdfast.core.model import TargetKind
 from holdfast.protocol import messages as wire
 from holdfast.protocol.errors import ProtocolError
-from holdfast.protocol.framing import MessageType, is_notification
+from holdfast.protocol.framing import MessageType, is_notification, type_name
 from holdfast.protocol.ids import encode_invocation_id
 from holdfast.query.types import Json
 
@@ -30,17 +30,6 @@ _KEY_KINDS = {
     TargetKind.WORKFLOW_RUN: ("Workflow", "Workflow"),
     TargetKind.WORKFLOW_SHARED: ("Workflow", "Shared"),
 }
-
-
-def type_name(type_: int) -> str:
-    """`Sleep`, `CallInvocationId` ...: the message's name without its suffixes."""
-    try:
-        words = MessageType(type_).name.split("_")
-    except ValueError:
-        return f"Unknown({type_:#06x})"
-    if words[-1] in ("COMMAND", "COMPLETION", "NOTIFICATION"):
-        words.pop()
-    return "".join(word.capitalize() for word in words)
 
 
 def entry_type(type_: int) -> str:
@@ -154,7 +143,7 @@ def _result(result: wire.Result | None) -> Json:
         case wire.Failure(code, message, metadata):
             failure: Fields = {"code": code, "message": message}
             if metadata:
-                failure["metadata"] = dict(metadata)
+                failure["metadata"] = [{"key": key, "value": value} for key, value in metadata]
             return {"Failure": failure}
         case _:
             return "Void"

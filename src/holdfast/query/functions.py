@@ -72,10 +72,6 @@ def _awaited(tree: str | None, leaf: str) -> str | None:
     return msgspec.json.encode(sorted(n for n in found if isinstance(n, int))).decode()
 
 
-def _type_name(type_: int | None) -> str | None:
-    return None if type_ is None else entries.type_name(type_)
-
-
 def _iso(value: SqlValue) -> SqlValue:
     return format_timestamp(int(value)) if isinstance(value, int | float) else value
 
@@ -134,7 +130,6 @@ _SCALARS: dict[str, tuple[Callable[..., SqlValue], int]] = {
     "hf_utf8": (_utf8, 1),
     "hf_text": (_text, 1),
     "hf_awaited": (_awaited, 2),
-    "hf_type_name": (_type_name, 1),
     "hf_iso": (_iso, 1),
     "hf_instant": (_instant, 1),
     "hf_truncate": (_truncate, 2),

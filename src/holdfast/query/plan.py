@@ -102,7 +102,13 @@ def parse(sql: str, now_ms: int) -> Query:
 
 def _write(tree: exp.Expr) -> str:
     try:
-        return tree.sql(dialect="sqlite", identify=True, unsupported_level=ErrorLevel.RAISE, comments=False)
+        return tree.sql(
+            dialect="sqlite",
+            identify=True,
+            normalize_functions=False,
+            unsupported_level=ErrorLevel.RAISE,
+            comments=False,
+        )
     except SqlglotError as error:
         raise QueryError(500, f"not supported here: {_first_line(error)}") from error
     except RecursionError:

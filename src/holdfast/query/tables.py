@@ -170,10 +170,10 @@ _COMPLETION: dict[str, Column] = {
 _FAILURE_RELATED: dict[str, Column] = {
     "last_failure_related_entry_index": _failure(4, Type.INTEGER),
     "last_failure_related_entry_name": _failure(5),
-    "last_failure_related_entry_type": _text(_FAILED.format("hf_type_name(i.failure ->> '$[6]')")),
+    "last_failure_related_entry_type": _text(_FAILED.format("i.failure ->> '$[6]'")),
     "last_failure_related_command_index": _failure(4, Type.INTEGER),
     "last_failure_related_command_name": _failure(5),
-    "last_failure_related_command_type": _text(_FAILED.format("hf_type_name(i.failure ->> '$[6]')")),
+    "last_failure_related_command_type": _text(_FAILED.format("i.failure ->> '$[6]'")),
 }
 _ATTEMPT: dict[str, Column] = {
     "retry_count": _number(f"CASE WHEN i.status IN (2, 4) THEN {_RETRIES} END", live=True),

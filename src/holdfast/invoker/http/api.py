@@ -77,6 +77,7 @@ class Stream(Protocol):
     @property
     def buffered_bytes(self) -> int:
         """Written here and still held back by flow control or a full socket."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ control is no longer in step, and with a reset of one stream where only that exc
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import ClassVar, Final
 
 from holdfast.invoker.http import frames
 from holdfast.invoker.http.api import TransportFailure
@@ -89,7 +89,7 @@ class H2Connection(H2Streams):
         """Take in what the socket read and call the listeners it concerns."""
         if self.closed:
             return
-        handlers = _HANDLERS
+        handlers = self._HANDLERS
         reader = self._reader
         try:
             for kind, flags, stream_id, payload in reader.feed(data):
@@ -323,16 +323,16 @@ class H2Connection(H2Streams):
         if self._output.widen(increment) > frames.WINDOW_BYTES_LIMIT:
             raise ProtocolViolation(frames.FLOW_CONTROL_ERROR, "window of the connection overflows")
 
-
-_HANDLERS: Final[tuple[Callable[[H2Connection, int, int, bytes], None], ...]] = (
-    H2Connection._on_data,
-    H2Connection._on_headers,
-    H2Connection._on_priority,
-    H2Connection._on_rst_stream,
-    H2Connection._on_settings,
-    H2Connection._on_push_promise,
-    H2Connection._on_ping,
-    H2Connection._on_goaway,
-    H2Connection._on_window_update,
-    H2Connection._on_continuation,
-)
+    _HANDLERS: ClassVar[tuple[Callable[..., None], ...]] = (
+        _on_data,
+        _on_headers,
+        _on_priority,
+        _on_rst_stream,
+        _on_settings,
+        _on_push_promise,
+        _on_ping,
+        _on_goaway,
+        _on_window_update,
+        _on_continuation,
+    )
+    """By kind of frame, called with (self, flags, stream id, payload); unknown kinds are skipped."""

@@ -49,6 +49,7 @@ class TransportOwner(Protocol):
     @property
     def requests_per_connection_max(self) -> int:
         """How many streams a new connection may carry in its life: what the endpoint was seen to accept."""
+        ...
 
     def request_limit_seen(self, requests: int) -> None:
         """A connection announced its end after that many finished streams and dropped the ones still open."""
@@ -72,9 +73,11 @@ class Transport(Protocol):
     @property
     def streams_max(self) -> int:
         """How many streams it may carry at once."""
+        ...
 
     def has_room(self) -> bool:
         """Whether `start` may be called now."""
+        ...
 
     def start(
         self,
@@ -91,6 +94,7 @@ class Transport(Protocol):
         Raises:
             HeaderError: something HTTP cannot carry; nothing was sent.
         """
+        ...
 
     def sweep(self, now: float) -> None:
         """Housekeeping, every `sweep_interval_s`: pings, the idle deadline."""
