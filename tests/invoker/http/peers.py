@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import cast
 
 import h2.config
 import h2.connection
 import h2.events
+import h2.exceptions
 import h2.settings
 
 from holdfast.invoker.http import TransportFailure
@@ -236,7 +238,8 @@ class PeerConnection(asyncio.Protocol):
                 self.requests.append(event.stream_id)
             if isinstance(event, h2.events.DataReceived):
                 assert event.stream_id is not None
-                self.h2.acknowledge_received_data(event.flow_controlled_length or 0, event.stream_id)
+                with suppress(h2.exceptions.StreamClosedError):
+                    self.h2.acknowledge_received_data(event.flow_controlled_length or 0, event.stream_id)
             self.peer.on_event(self.peer, self, event)
         self.flush()
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar, Final
 
-from holdfast.invoker.http import frames
+import holdfast.invoker.http.frames as frames
 from holdfast.invoker.http.api import TransportFailure
 from holdfast.invoker.http.frames import FrameReader, ProtocolViolation, error_name
 from holdfast.invoker.http.h2_stream import H2Stream

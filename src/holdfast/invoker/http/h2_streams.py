@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
-from holdfast.invoker.http import frames
+import holdfast.invoker.http.frames as frames
 from holdfast.invoker.http.api import StreamListener, TransportFailure
 from holdfast.invoker.http.frames import ProtocolViolation
 from holdfast.invoker.http.h2_output import Output
