@@ -1,8 +1,11 @@
-"""One of everything: an invocation in every status, an object with state and an inbox, a workflow's promise."""
+"""One of everything: an invocation in every status, an object with state and an inbox, a workflow's promise.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from query.world import DAY_MS, World, text_of
 
 from holdfast.core.commands import (
     AttemptError,
@@ -42,7 +45,6 @@ from holdfast.protocol.messages import (
 )
 from holdfast.protocol.messages import Failure as WireFailure
 from holdfast.query.runner import LiveAttempt
-from query.world import DAY_MS, World, text_of
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 INPUT = InputCommandMessage((("accept", "*/*"),), "", Value(b'"hi"')).encode()
@@ -92,7 +94,7 @@ def _sleep(at: int, completion: int) -> Sleep:
 
 
 def _boom(world: World) -> AttemptError:
-    failure = AttemptFailure(500, "boom", "RT0007", "at line 1", 1, "step", 0x411)
+    failure = AttemptFailure(500, "boom", "RT0007", "at line 1", 1, "step", "Run")
     return AttemptError(failure, RetryPolicy(initial_ms=60_000), 0.0)
 
 
@@ -153,7 +155,10 @@ def tell(world: World) -> Story:
     call = CallCommandMessage("Greeter", "greet", b'"hi"', (), "", None, None, None, 1, 2)
     id_text = text_of(callee.id)
     world.report(
-        caller, Call(0x40D, call.encode(), callee, id_text, 1, 2), Suspend(Await((2,)), 3), deployment=deployment
+        caller,
+        Call(0x40D, call.encode(), callee, id_text, 1, 2),
+        Suspend(Await((2,)), 3),
+        deployment=deployment,
     )
     world.live = [
         LiveAttempt(running, True, 0, world.now_ms, None, deployment, "restate-sdk-x/1", '{"x":1}'),
@@ -162,5 +167,3 @@ def tell(world: World) -> Story:
         deployment, done, failed, suspended, running, ready, backing_off, paused, scheduled,
         add[0].id, add[1].id, run.id, derived, caller.id, callee.id,
     )  # fmt: skip
-
-

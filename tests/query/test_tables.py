@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from query.story import Story, tell
 from query.world import DAY_MS, World
 
@@ -126,14 +125,20 @@ def test_a_journal(world: World, story: Story) -> None:
         (2, "Notification: Run", None, None),
         (3, "Command: Output", "", None),
     ]
-    assert json.loads(rows[0]["entry_json"])["Command"]["Input"]["headers"] == [{"name": "accept", "value": "*/*"}]
+    assert json.loads(rows[0]["entry_json"])["Command"]["Input"]["headers"] == [
+        {"name": "accept", "value": "*/*"}
+    ]
     assert rows[3]["raw"] == "72060a042268692 2".replace(" ", "")
     assert rows[3]["raw_length"] == 8
     [sleep] = world.query(
         "SELECT entry_type, completed, sleep_wakeup_at FROM sys_journal "
         f"WHERE id = '{story.texts['suspended']}' AND index = 1"
     )
-    assert sleep == {"entry_type": "Command: Sleep", "completed": False, "sleep_wakeup_at": sleep["sleep_wakeup_at"]}
+    assert sleep == {
+        "entry_type": "Command: Sleep",
+        "completed": False,
+        "sleep_wakeup_at": sleep["sleep_wakeup_at"],
+    }
     assert sleep["sleep_wakeup_at"].startswith("2026-11-23T12:00:")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from catalog.support import discovered, service
+
 from holdfast.catalog.catalog import Catalog
 from holdfast.core.apply import apply
 from holdfast.core.commands import Item, StartRequest
@@ -100,7 +101,8 @@ class World:
         derived: bytes | None = None,
         kind: TargetKind | None = None,
     ) -> StartRequest:
-        """A request for `Service/handler` or `Object/key/handler`; `derived` replaces the id's unique part."""
+        """A request for `Service/handler` or `Object/key/handler`; `derived` replaces the id's unique part.
+        """
         *service_, handler = target.split("/")
         name, key = service_[0], service_[1] if len(service_) > 1 else None
         id_, row = self.mint(key)
