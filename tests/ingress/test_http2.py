@@ -144,6 +144,9 @@ def test_a_body_that_is_announced_or_grows_too_large() -> None:
         async with served(IngressLimits(request_bytes_max=10_000)) as on, peer_of(on) as peer:
             announced = await peer.request("/Greeter/echo", None, ("content-length", "20000"))
             assert (await peer.reply(announced))[0] == 413
+            peer.h2.send_data(announced, b"x" * 16_000)
+            peer.h2.send_data(announced, b"x" * 4000, end_stream=True)
+            await peer.flush()
             growing = await peer.request("/Greeter/echo", None)
             peer.h2.send_data(growing, b"x" * 6000)
             peer.h2.send_data(growing, b"x" * 6000)

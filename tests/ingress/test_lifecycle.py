@@ -1,9 +1,17 @@
 """Load, slow and vanishing clients, start and shutdown."""
 
 import asyncio
+import datetime
+import ipaddress
 import json
+import ssl
+from pathlib import Path
 
+import httpx
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from holdfast.core.model import Success
 from holdfast.ingress.errors import ListenError
@@ -166,6 +174,57 @@ def test_other_kinds_of_hosts(host: str) -> None:
         writer.write(post_json("/Greeter/greet", b'"x"'))
         assert (await asyncio.wait_for(reader.readline(), 5)).startswith(b"HTTP/1.1 200")
         writer.close()
+        await server.close(0)
+
+    run(story())
+
+
+def certificate(folder: Path) -> ssl.SSLContext:
+    """A server context with a fresh certificate of 127.0.0.1, which lies in `folder`."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "holdfast test")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False
+        )
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (folder / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    (folder / "key.pem").write_bytes(private)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    return context
+
+
+@pytest.mark.parametrize(("http2", "version"), [(True, "HTTP/2"), (False, "HTTP/1.1")])
+def test_both_versions_over_tls(tmp_path: Path, http2: bool, version: str) -> None:
+    server_context = certificate(tmp_path)
+    trust = ssl.create_default_context(cafile=str(tmp_path / "cert.pem"))
+
+    async def story() -> None:
+        limits = IngressLimits(request_bytes_max=5_000_000)
+        server = IngressServer(FakeEngine(), CATALOG, limits, asyncio.get_running_loop())
+        port = await server.start("127.0.0.1", 0, ssl_context=server_context)
+        async with httpx.AsyncClient(
+            http2=http2, verify=trust, base_url=f"https://127.0.0.1:{port}"
+        ) as client:
+            body = b"x" * 2_000_000
+            reply = await client.post("/Greeter/echo", content=body)
+            assert (reply.http_version, reply.status_code, reply.content == body) == (version, 200, True)
+            refused = await client.post("/Greeter/echo", content=b"x" * 5_000_001)
+            assert refused.status_code == 413
         await server.close(0)
 
     run(story())

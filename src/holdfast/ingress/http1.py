@@ -37,7 +37,7 @@ JOIN_BYTES_MAX: Final = 64 << 10
 # What a connection is doing; deadlines depend on it.
 _IDLE, _HEAD, _BODY, _WAIT, _LINGER, _CLOSED = range(6)
 
-_OURS = frozenset(("content-length", "expect", "origin"))
+_OURS = frozenset(("connection", "content-length", "expect", "origin"))
 
 
 class Http1Connection(asyncio.Protocol):
@@ -47,8 +47,6 @@ class Http1Connection(asyncio.Protocol):
         self._site = site
         self._transport = transport
         self._limits = site.limits
-        self._header_bytes_max = site.limits.header_bytes_max
-        self._header_count_max = site.limits.header_count_max
         self._parser = HttpRequestParser(self)
         self._phase = _IDLE
         self._since_s = site.now_s
@@ -56,7 +54,8 @@ class Http1Connection(asyncio.Protocol):
         self._current: Http1Exchange | None = None
         self._queue: deque[Http1Exchange] = deque()
         self._url = b""
-        self._head_bytes = 0
+        self._chunk_bytes = 0
+        self._head_chunk = 0
         self._unparsed_bytes = 0
         self._announced_bytes = 0
         self._in_head = False
@@ -75,6 +74,7 @@ class Http1Connection(asyncio.Protocol):
         if self._ending:
             return
         unfinished = self._arriving if self._in_head else None
+        self._chunk_bytes = len(data)
         while True:
             try:
                 self._parser.feed_data(data)
@@ -118,7 +118,8 @@ class Http1Connection(asyncio.Protocol):
             return
         self._arriving = Http1Exchange(self)
         self._url = b""
-        self._head_bytes = self._unparsed_bytes = self._announced_bytes = 0
+        self._unparsed_bytes = self._announced_bytes = 0
+        self._head_chunk = self._chunk_bytes
         self._in_head = True
         if self._current is None:
             self._phase = _HEAD
@@ -132,7 +133,6 @@ class Http1Connection(asyncio.Protocol):
         arriving = self._arriving
         if not self._in_head or arriving is None:
             return  # a trailer
-        self._head_bytes += len(name) + len(value) + 4
         field = names.get(name)
         if field is None:
             field = field_name(name)
@@ -148,23 +148,30 @@ class Http1Connection(asyncio.Protocol):
                 arriving.origin = text
             elif field == "content-length":
                 self._announced_bytes = int(text)
-            elif text.lower() == "100-continue":
-                self._continue_owed = True
-        if self._head_bytes > self._header_bytes_max or len(headers) > self._header_count_max:
-            self._refuse(431, HEADERS_TOO_LARGE)
+            else:
+                self._connection_header(arriving, field, text)
+
+    def _connection_header(self, arriving: Http1Exchange, field: str, text: str) -> None:
+        # Without one of these headers the version makes no difference to us, and asking for it is slow.
+        arriving.old = self._parser.get_http_version() == "1.0"
+        if field == "expect":
+            self._continue_owed = not arriving.old and text.lower() == "100-continue"
 
     def on_headers_complete(self) -> None:
         arriving = self._arriving
         if arriving is None or self._ending or not self._in_head:
             return
         self._in_head = False
-        parser = self._parser
-        if self._head_bytes + len(self._url) > self._header_bytes_max:
+        parser, headers, limits = self._parser, arriving.headers, self._limits
+        # A head inside a chunk that is no larger than a head may be needs no counting.
+        if len(headers) > limits.header_count_max or (
+            self._head_chunk + self._unparsed_bytes + self._chunk_bytes > limits.header_bytes_max
+            and _head_bytes(self._url, headers) > limits.header_bytes_max
+        ):
             self._refuse(431, HEADERS_TOO_LARGE)
             return
         method = parser.get_method()
         arriving.method = "POST" if method == b"POST" else method.decode("ascii")
-        arriving.old = parser.get_http_version() == "1.0"
         try:
             arriving.target = origin_form(self._url.decode())
         except UnicodeDecodeError:
@@ -175,10 +182,9 @@ class Http1Connection(asyncio.Protocol):
             self._since_s = self._site.now_s
         if self._announced_bytes and not self._fits(self._announced_bytes):
             return
-        if self._continue_owed and (arriving.old or self._current is None):
+        if self._continue_owed and self._current is None:
             self._continue_owed = False
-            if not arriving.old:
-                self._transport.write(CONTINUE)
+            self._transport.write(CONTINUE)
 
     def on_body(self, body: bytes) -> None:
         if self._ending:
@@ -310,10 +316,10 @@ class Http1Connection(asyncio.Protocol):
             self._transport.resume_reading()
         self._phase = _LINGER
         self._since_s = self._site.now_s
-        if unread and self._transport.can_write_eof():
-            self._transport.write_eof()
-        else:
+        if not unread:
             self._transport.close()
+        elif self._transport.can_write_eof():
+            self._transport.write_eof()
 
     def _release_body(self) -> None:
         self._site.buffered_bytes -= self._body_bytes
@@ -379,3 +385,7 @@ class Http1Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         self._transport.abort()
+
+
+def _head_bytes(url: bytes, headers: list[tuple[str, str]]) -> int:
+    return len(url) + sum([len(name) + len(value) + 4 for name, value in headers])

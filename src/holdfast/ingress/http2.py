@@ -29,7 +29,8 @@ from holdfast.ingress.http2_headers import (
     RequestDecoder,
     response_block,
 )
-from holdfast.ingress.http2_sender import Http2Exchange, Sender
+from holdfast.ingress.http2_sender import Sender
+from holdfast.ingress.http2_stream import Http2Exchange
 from holdfast.ingress.site import Site
 from holdfast.invoker.http import frames
 from holdfast.invoker.http.frames import Frame, FrameReader, ProtocolViolation
@@ -38,6 +39,8 @@ STREAM_WINDOW_BYTES: Final = 1 << 20
 CONNECTION_WINDOW_BYTES: Final = 16 << 20
 CONTINUATION_FRAMES_MAX: Final = 64
 RESETS_PER_TICK_MAX: Final = 1000
+DISCARD_BYTES_MAX: Final = 16 << 20
+DISCARD_S: Final = 5.0
 
 
 class Http2Connection(asyncio.Protocol):
@@ -195,6 +198,8 @@ class Http2Connection(asyncio.Protocol):
             self._decoder.skip(block)
             if stream.complete or not ends_stream:
                 self._reset(stream, frames.PROTOCOL_ERROR)
+            elif stream.answered:
+                self._end_discarding(stream, complete=True)
             else:
                 self._complete(stream)
             return
@@ -212,7 +217,8 @@ class Http2Connection(asyncio.Protocol):
         self._streams[stream_id] = stream
         try:
             stream.method, stream.target, stream.headers = self._decoder.request(block)
-            self._read_headers(stream)
+            if stream.read_headers(self._limits, self._site.buffered_bytes):
+                self._sender.headers(stream, CONTINUE_BLOCK, ends_stream=False)
         except MalformedRequest:
             self._reset(stream, frames.PROTOCOL_ERROR)
         except RequestError as error:
@@ -221,21 +227,6 @@ class Http2Connection(asyncio.Protocol):
         else:
             if ends_stream:
                 self._complete(stream)
-
-    def _read_headers(self, stream: Http2Exchange) -> None:
-        for name, value in stream.headers:
-            if name == "origin":
-                stream.origin = value
-            elif name == "content-length":
-                if not (value.isascii() and value.isdigit()) or len(value) > 19:
-                    raise MalformedRequest("content-length is not a number")
-                stream.length = int(value)
-                if stream.length > self._limits.request_bytes_max:
-                    raise body_too_large(self._limits.request_bytes_max)
-                if self._site.buffered_bytes + stream.length > self._limits.buffered_bytes_max:
-                    raise RequestError(429, OVERLOADED)
-            elif name == "expect" and value.lower() == "100-continue":
-                self._sender.headers(stream, CONTINUE_BLOCK, ends_stream=False)
 
     def _on_data(self, flags: int, stream_id: int, payload: bytes) -> None:
         if stream_id > self._last_stream_id or not stream_id:
@@ -248,7 +239,7 @@ class Http2Connection(asyncio.Protocol):
             self._write(frames.window_update_frame(0, CONNECTION_WINDOW_BYTES - self._receive_window))
             self._receive_window = CONNECTION_WINDOW_BYTES
         stream = self._streams.get(stream_id)
-        if stream is None or stream.answered:
+        if stream is None:
             return  # sent before our reset reached the client
         if stream.complete:
             self._reset(stream, frames.STREAM_CLOSED)
@@ -262,6 +253,11 @@ class Http2Connection(asyncio.Protocol):
             self._write(frames.window_update_frame(stream_id, STREAM_WINDOW_BYTES - stream.receive_window))
             stream.receive_window = STREAM_WINDOW_BYTES
         data = frames.strip_padding(payload) if flags & frames.FLAG_PADDED else payload
+        if stream.answered:
+            stream.discarded_bytes += size
+            if ends_stream or stream.discarded_bytes > DISCARD_BYTES_MAX:
+                self._end_discarding(stream, complete=bool(ends_stream))
+            return
         if data:
             stream.parts.append(data)
             stream.size += len(data)
@@ -311,9 +307,20 @@ class Http2Connection(asyncio.Protocol):
             self._sent(stream)
 
     def _sent(self, stream: Http2Exchange) -> None:
-        if not stream.complete:  # answered before the request was whole: ask for no more of it
+        if stream.complete:
+            self._forget(stream)
+        else:
+            # Many clients read a response only when they have sent all they wanted to, so what is still to
+            # come is taken and dropped for a while before it is refused.
+            stream.since_s = self._site.now_s
+
+    def _end_discarding(self, stream: Http2Exchange, *, complete: bool) -> None:
+        stream.complete = True
+        if not complete:
             self._write(frames.rst_stream_frame(stream.stream_id, frames.NO_ERROR))
-        self._forget(stream)
+            self._forget(stream)
+        elif not stream.rest:
+            self._forget(stream)
 
     def _reset(self, stream: Http2Exchange, code: int) -> None:
         self._resets += 1
@@ -394,6 +401,9 @@ class Http2Connection(asyncio.Protocol):
             if stream.rest:
                 if lasted_s > limits.write_deadline_s:
                     self._reset(stream, frames.CANCEL)
+            elif stream.answered:
+                if lasted_s > DISCARD_S:
+                    self._end_discarding(stream, complete=False)
             elif (
                 not stream.complete
                 and lasted_s > limits.body_deadline_s + stream.size / limits.body_bytes_per_s_min

@@ -9,53 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
-from holdfast.ingress.exchange import Exchange
+from holdfast.ingress.http2_stream import Http2Exchange
 from holdfast.ingress.site import Site
 from holdfast.invoker.http import frames
 from holdfast.invoker.http.frames import ProtocolViolation
-
-
-class Answers(Protocol):
-    """The connection a stream belongs to."""
-
-    def respond(
-        self, stream: Http2Exchange, status: int, fields: Sequence[tuple[str, str]], body: bytes
-    ) -> None: ...
-
-
-class Http2Exchange(Exchange):
-    """One stream: its request as it arrives, then its response as far as the client takes it.
-
-    `size` counts the body's bytes and `length` is what was announced; `complete` once the client has ended
-    its side. `rest` is what of the response has not been sent; `since_s` is when its present phase began.
-    """
-
-    __slots__ = (
-        "answered", "complete", "connection", "length", "origin", "parts", "receive_window", "rest",
-        "send_window", "since_s", "size", "stream_id",
-    )  # fmt: skip
-
-    def __init__(
-        self, connection: Answers, stream_id: int, receive_window: int, send_window: int, since_s: float
-    ) -> None:
-        super().__init__("", "", [], b"")
-        self.connection = connection
-        self.stream_id = stream_id
-        self.origin: str | None = None
-        self.parts: list[bytes] = []
-        self.size = 0
-        self.length: int | None = None
-        self.complete = False
-        self.answered = False
-        self.receive_window = receive_window
-        self.send_window = send_window
-        self.rest = memoryview(b"")
-        self.since_s = since_s
-
-    def respond(self, status: int, fields: Sequence[tuple[str, str]], body: bytes) -> None:
-        self.connection.respond(self, status, fields, body)
 
 
 class Sender:
