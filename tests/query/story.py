@@ -1,5 +1,4 @@
-"""One of everything: an invocation in every status, an object with state and an inbox, a workflow's promise.
-"""
+"""One of everything: an invocation in every status, an object with state and inbox, a workflow's promise."""
 
 from __future__ import annotations
 

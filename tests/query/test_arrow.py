@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from struct import unpack_from
 from typing import Any
@@ -93,7 +94,7 @@ def _values(kind: int, type_: _Table, count: int, buffers: list[bytes]) -> list[
         return [_bit(buffers[0], n) for n in range(count)]
     if kind in (19, 20):
         offsets = unpack_from(f"<{count + 1}q", buffers[0])
-        raw = [buffers[1][a:b] for a, b in zip(offsets, offsets[1:], strict=False)]
+        raw = [buffers[1][a:b] for a, b in pairwise(offsets)]
         return raw if kind == 19 else [part.decode() for part in raw]
     code = "d" if kind == 3 else "Q" if kind == 2 and not type_.number(1, "B") else "q"
     return list(unpack_from(f"<{count}{code}", buffers[0]))

@@ -108,7 +108,7 @@ def test_texts_stay_texts(world: World, text: str) -> None:
 def test_the_connection_refuses_even_what_the_planner_let_through(world: World, sql: str) -> None:
     """Goal: two fences. Method: past the first one, straight to the connection."""
     connection = Connection(world.files)
-    with pytest.raises(QueryError, match="not authorized|prohibited"):
+    with pytest.raises(QueryError, match=r"not authorized|prohibited"):
         connection.run(sql, seconds_max=1.0, rows_max=1, bytes_max=1000)
     connection.close()
 

@@ -88,7 +88,8 @@ def test_deployments_are_joined(world: World, story: Story) -> None:
     rows = world.query(
         "SELECT inv.id, dp.id IS NOT NULL as there FROM sys_invocation inv "
         "LEFT JOIN sys_deployment dp ON dp.id = inv.pinned_deployment_id "
-        f"WHERE inv.id in ('{story.texts['done']}','{story.texts['ready']}') ORDER BY inv.created_at DESC, inv.id"
+        f"WHERE inv.id in ('{story.texts['done']}','{story.texts['ready']}') "
+        "ORDER BY inv.created_at DESC, inv.id"
     )
     assert [(row["id"], row["there"]) for row in rows] == [
         (story.texts["ready"], False),

@@ -107,7 +107,8 @@ def test_windows_ctes_joins_and_unions(world: World) -> None:
     ]
     joined = world.query(
         "SELECT ss.id, sst.in_flight FROM sys_invocation_status ss "
-        "LEFT JOIN sys_invocation_state sst USING (id) WHERE ss.target_service_name = 'Counter' ORDER BY ss.created_at"
+        "LEFT JOIN sys_invocation_state sst USING (id) "
+        "WHERE ss.target_service_name = 'Counter' ORDER BY ss.created_at"
     )
     assert [row.get("in_flight") for row in joined] == [False, None]
     assert world.query("SELECT NULL AS at UNION ALL SELECT MAX(created_at) FROM sys_invocation")[1] == {
@@ -117,13 +118,14 @@ def test_windows_ctes_joins_and_unions(world: World) -> None:
     assert (
         len(world.query("SELECT i.*, j.index FROM sys_invocation i JOIN sys_journal j ON j.id = i.id")) == 4
     )
-    recursive = "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 5) SELECT SUM(n) AS s FROM r"
-    assert world.query(recursive) == [{"s": 15}]
+    numbers = "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 5)"
+    assert world.query(f"{numbers} SELECT SUM(n) AS s FROM r") == [{"s": 15}]
 
 
 def test_columns_are_described(world: World) -> None:
     rows = world.query(
-        "SELECT column_name, data_type FROM information_schema.columns WHERE table_name = 'sys_journal_events'"
+        "SELECT column_name, data_type FROM information_schema.columns "
+        "WHERE table_name = 'sys_journal_events'"
     )
     assert {row["column_name"]: row["data_type"] for row in rows}["appended_at"].startswith("Timestamp")
     assert len(world.query("SELECT table_name FROM information_schema.tables")) >= 18

@@ -93,7 +93,7 @@ def test_attempts_in_memory_are_joined(world: World, story: Story) -> None:
             "partition_key": int.from_bytes(story.running[:8], "big"),
             "id": story.texts["running"],
             "in_flight": True,
-            "retry_count": 0,
+            "retry_count": 1,
             "last_start_at": rows[0]["last_start_at"],
             "last_attempt_deployment_id": story.deployment,
             "last_attempt_server": "restate-sdk-x/1",

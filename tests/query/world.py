@@ -101,7 +101,8 @@ class World:
         derived: bytes | None = None,
         kind: TargetKind | None = None,
     ) -> StartRequest:
-        """A request for `Service/handler` or `Object/key/handler`; `derived` replaces the id's unique part.
+        """A request for `Service/handler` or `Object/key/handler`; `derived` replaces the unique part of the
+        id.
         """
         *service_, handler = target.split("/")
         name, key = service_[0], service_[1] if len(service_) > 1 else None

@@ -22,7 +22,7 @@ from holdfast.protocol.errors import InvalidId
 from holdfast.protocol.ids import decode_invocation_id
 from holdfast.query.errors import QueryError
 from holdfast.query.functions import register
-from holdfast.query.tables import INFORMATION_SCHEMA, TABLES
+from holdfast.query.tables import TABLES
 from holdfast.query.types import SqlValue
 from holdfast.storage.keys import row_in_id
 
@@ -177,9 +177,8 @@ def _authorize(action: int, *_: str | None) -> int:
 
 
 def _column_rows() -> list[tuple[str, str, int, str]]:
-    tables = {**TABLES, **{f"information_schema.{name}": table for name, table in INFORMATION_SCHEMA.items()}}
     return [
         (table, name, position, column.type.value)
-        for table, definition in tables.items()
+        for table, definition in TABLES.items()
         for position, (name, column) in enumerate(definition.columns.items(), 1)
     ]

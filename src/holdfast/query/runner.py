@@ -57,8 +57,9 @@ class CatalogView(Protocol):
 
 @dataclass(slots=True)
 class LiveAttempt:
-    """What is in memory about an invocation in its turn. `id` is raw; times are epoch ms; `server` names the
-    SDK that answered last; `awaiting_json` is the await tree it reported last."""
+    """What is in memory about an invocation in its turn. `id` is raw; `retry_count` are failed attempts since
+    the last progress; times are epoch ms; `server` names the SDK that answered last; `awaiting_json` is the
+    await tree it reported last."""
 
     id: bytes
     in_flight: bool

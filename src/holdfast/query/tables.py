@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from holdfast.query.flow_tables import FLOW_TABLES
 from holdfast.query.types import Type
 from holdfast.storage.keys import JOURNAL_SPAN
 
@@ -176,14 +177,19 @@ _FAILURE_RELATED: dict[str, Column] = {
     "last_failure_related_command_type": _text(_FAILED.format("i.failure ->> '$[6]'")),
 }
 _ATTEMPT: dict[str, Column] = {
-    "retry_count": _number(f"CASE WHEN i.status IN (2, 4) THEN {_RETRIES} END", live=True),
+    # Counts attempts from when they start: one that failed once and runs again has made two.
+    "retry_count": _number(
+        f"CASE WHEN i.status IN (2, 4) THEN {_RETRIES} + COALESCE(l.in_flight, 0) END", live=True
+    ),
     "last_start_at": _time("l.last_start_at", live=True),
     "next_retry_at": _time(
         "CASE WHEN i.status = 2 AND COALESCE(l.in_flight, 0) = 0 "
         "THEN COALESCE(l.next_retry_at, i.next_retry_at) END",
         live=True,
     ),
-    "last_attempt_deployment_id": _text("l.deployment", live=True),
+    "last_attempt_deployment_id": _text(
+        f"COALESCE(l.deployment, CASE WHEN i.status = 2 AND {_RETRIES} > 0 THEN i.deployment END)", live=True
+    ),
     "last_attempt_server": _text("l.server", live=True),
     "last_failure": _text(
         _FAILED.format(
@@ -347,8 +353,9 @@ _SYS_SERVICE = Table(
 )
 
 
-def _empty(*columns: str) -> Table:
-    return Table(dict.fromkeys(columns, _NO_TEXT), "(SELECT 1 WHERE 0) n", home=Home.CONSTANT)
+def _empty(columns: Mapping[str, Type]) -> Table:
+    described = {name: Column(type_, "NULL") for name, type_ in columns.items()}
+    return Table(described, "(SELECT 1 WHERE 0) n", home=Home.CONSTANT)
 
 
 TABLES: dict[str, Table] = {
@@ -363,13 +370,7 @@ TABLES: dict[str, Table] = {
     "sys_keyed_service_status": _SYS_KEYED_SERVICE_STATUS,
     "sys_promise": _SYS_PROMISE,
     "state": _STATE,
-    "sys_locks": _empty("partition_key", "scope", "service_name", "service_key", "acquired_by"),
-    "sys_rules": _empty("pattern", "concurrency", "disabled"),
-    "sys_scheduler": _empty("partition_key", "vqueue_id", "status", "blocked_on", "blocked_on_json"),
-    "sys_user_limits": _empty("scope", "limit_key", "usage", "available", "waiters"),
-    "sys_vqueue_meta": _empty("partition_key", "id", "service_name", "scope", "limit_key", "created_at"),
-    "sys_vqueue_entry_status": _empty("partition_key", "vqueue_id", "id", "stage"),
-    "sys_vqueues": _empty("partition_key", "id", "stage", "entry_id"),
+    **{name: _empty(columns) for name, columns in FLOW_TABLES.items()},
 }
 """By name, in the schema `restate.public`."""
 

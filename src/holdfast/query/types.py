@@ -24,17 +24,17 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 
 class Type(Enum):
-    """`name` is the word `information_schema.columns` uses."""
+    """The value is the word `information_schema.columns` uses."""
 
     TEXT = "LargeUtf8"
     INTEGER = "Int64"
     UNSIGNED = "UInt64"
     FLOAT = "Float64"
     BOOLEAN = "Boolean"
-    TIMESTAMP = 'Timestamp(Millisecond, Some("+00:00"))'
-    DURATION = "Duration(Millisecond)"
+    TIMESTAMP = 'Timestamp(ms, "+00:00")'
+    DURATION = "Duration(ms)"
     BINARY = "LargeBinary"
-    LIST = "List"
+    LIST = "List(LargeUtf8)"
     UNKNOWN = "Null"
 
 
