@@ -6,8 +6,9 @@
     world.pass_time(1000)
     assert world.started(caller)
 
-Every record is committed before the next one, and `world.actions` holds what the last call led to, in whatever
-partition, so that a story reads the same over one partition and over four. Rows are unique over all partitions.
+Every record is committed before the next one, and `world.actions` holds what the last call led to, in
+whatever partition, so that a story reads the same over one partition and over four. Rows are unique over all
+partitions.
 """
 
 from __future__ import annotations
