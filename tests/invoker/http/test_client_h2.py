@@ -354,8 +354,12 @@ def test_closing_the_client_tells_every_stream(run: Run) -> None:
             for recorder in heard:
                 http.open(at(peer.port), "POST", "/x", (), recorder)
             await eventually(lambda: bool(peer.connections and peer.connections[0].requests), "one arrived")
+            late = [Recorder(), Recorder()]
+            heard[0].on_last = lambda: http.open(at(peer.port), "POST", "/x", (), late[0]) and None
             await http.close()
             assert all(recorder.failure for recorder in heard)
+            http.open(at(1), "POST", "/x", (), late[1])
+            await eventually(lambda: all(recorder.failure for recorder in late), "later ones fail, too")
             await eventually(lambda: peer.connections[0].closed, "hung up")
 
     run(scenario)

@@ -226,7 +226,7 @@ noise = st.one_of(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(noise=noise, early=st.booleans(), data=st.data())
 def test_noise_never_raises_and_always_settles_the_streams(
     noise: bytes, early: bool, data: st.DataObject
@@ -257,7 +257,7 @@ def test_noise_never_raises_and_always_settles_the_streams(
 step = st.sampled_from(["data", "big", "padded", "ping", "settings", "window", "write", "pause", "resume"])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(steps=st.lists(step, max_size=15), cut=st.integers(1, 40), trailers=st.booleans())
 def test_where_the_bytes_are_cut_makes_no_difference(steps: list[str], cut: int, trailers: bool) -> None:
     """Goal: reads may end anywhere.

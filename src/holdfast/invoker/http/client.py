@@ -146,18 +146,14 @@ class HttpClient:
         return pool.connections if pool is not None else 0
 
     async def close(self) -> None:
-        """Hang up all connections; open and waiting streams fail."""
+        """Hang up all connections; open, waiting and later streams fail, through their listeners."""
         self._closed = True
         if self._sweeper is not None:
             self._sweeper.cancel()
         pools = list(self._pools.values())
         await asyncio.gather(*(pool.close(CLOSED_REASON) for pool in pools))
-        self._pools.clear()
 
     def _add_pool(self, endpoint: Endpoint) -> EndpointPool:
-        if self._closed:
-            raise RuntimeError(CLOSED_REASON)
-
         def connect_to_endpoint(owner: TransportOwner, encoder: RequestEncoder) -> Awaitable[Transport]:
             return connect(
                 self._loop,
@@ -168,8 +164,10 @@ class HttpClient:
                 self._limits.connect_timeout_s,
             )
 
-        pool = self._pools[endpoint] = EndpointPool(self._loop, endpoint, self._limits, connect_to_endpoint)
-        if self._sweeper is None:
+        pool = self._pools[endpoint] = EndpointPool(
+            self._loop, endpoint, self._limits, connect_to_endpoint, CLOSED_REASON if self._closed else None
+        )
+        if self._sweeper is None and not self._closed:
             self._sweeper = self._loop.call_later(self._limits.sweep_interval_s, self._sweep)
         return pool
 

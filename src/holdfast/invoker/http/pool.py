@@ -68,15 +68,22 @@ class WaitingStream:
 
     def fail(self, failure: TransportFailure) -> None:
         if not self.dropped:
-            self.dropped = True
+            self._drop()
             self.listener.on_failure(failure)
+
+    def _drop(self) -> None:
+        self.dropped = True
+        self._body.clear()
+        self._buffered = 0
 
     def write(self, data: bytes) -> None:
         if self._stream is not None:
             self._stream.write(data)
+        elif self.dropped:
+            return
         elif self._end:
             raise RuntimeError("write() after end() on a waiting stream")
-        elif not self.dropped:
+        else:
             self._body.append(data)
             self._buffered += len(data)
 
@@ -86,7 +93,7 @@ class WaitingStream:
         self._end = True
 
     def reset(self) -> None:
-        self.dropped = True
+        self._drop()
         if self._stream is not None:
             self._stream.reset()
 
@@ -109,7 +116,12 @@ class EndpointPool:
     """All connections to one endpoint."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, endpoint: Endpoint, limits: Limits, connect: Connect
+        self,
+        loop: asyncio.AbstractEventLoop,
+        endpoint: Endpoint,
+        limits: Limits,
+        connect: Connect,
+        closed_reason: str | None = None,
     ) -> None:
         self._loop = loop
         self._endpoint = endpoint
@@ -121,6 +133,7 @@ class EndpointPool:
         self._connecting: set[asyncio.Task[None]] = set()
         self._waiting: deque[WaitingStream] = deque()
         self._no_further_before = 0.0
+        self._closed_reason = closed_reason
         self._connections_max = (
             limits.http1_connections_per_endpoint_max
             if endpoint.http11
@@ -157,6 +170,9 @@ class EndpointPool:
             method, path, headers, prepared
         )  # a bad header is reported here, not on the loop
         stream = WaitingStream((method, path, headers, prepared), listener, body, end)
+        if self._closed_reason is not None:
+            self._loop.call_soon(stream.fail, TransportFailure(self._closed_reason, False, None))
+            return stream
         if len(self._waiting) >= self._limits.waiting_streams_max:
             reason = (
                 f"{len(self._waiting)} streams already wait for a connection to {self._endpoint.address} "
@@ -176,7 +192,8 @@ class EndpointPool:
             self._connect_if_short()
 
     async def close(self, reason: str) -> None:
-        """Hang up everything; open and waiting streams fail with `reason`."""
+        """Hang up everything; open, waiting and all later streams fail with `reason`."""
+        self._closed_reason = reason
         tasks = list(self._connecting)
         for task in tasks:
             task.cancel()
@@ -229,6 +246,8 @@ class EndpointPool:
 
     def _connect_if_short(self) -> None:
         """Open connections until the waiting streams would fit, within the endpoint's bound."""
+        if self._closed_reason is not None:
+            return
         if self._transports and self._loop.time() < self._no_further_before:
             return
         while (
