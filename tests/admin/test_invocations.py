@@ -116,7 +116,7 @@ def test_the_old_way_needs_a_mode_it_knows(world: World) -> None:
 
 
 def test_an_unknown_operation_is_refused(world: World) -> None:
-    assert world.request("PATCH", f"/invocations/{ID}/explode").status_code == 400
+    assert world.request("PATCH", f"/invocations/{ID}/explode").status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -240,4 +240,4 @@ def test_a_batch_has_a_bound(world: World) -> None:
     assert (
         world.request("POST", path, {"invocation_ids": [ID] * (BATCH_INVOCATIONS_MAX + 1)}).status_code == 422
     )
-    assert world.request("POST", path.replace("cancel", "explode"), {"invocation_ids": []}).status_code == 400
+    assert world.request("POST", path.replace("cancel", "explode"), {"invocation_ids": []}).status_code == 404

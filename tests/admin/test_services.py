@@ -89,7 +89,7 @@ def test_handlers_are_listed(world: World) -> None:
 @pytest.mark.parametrize(
     ("rule", "description"),
     [
-        (None, "any"),
+        (None, "*/*"),
         ({}, "none"),
         ({"contentType": "text/*"}, "text/*"),
         ({"contentType": "application/json", "jsonSchema": {"type": "integer"}}, "JSON integer"),

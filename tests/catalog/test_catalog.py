@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from holdfast.catalog.contents import Change, Contents, Discovered
 from holdfast.catalog.contents import register as register_rule
 from holdfast.catalog.contents import remove as remove_rule
 from holdfast.catalog.errors import RegistrationRefused
+from holdfast.catalog.model import Mode
 from holdfast.catalog.settings import Patch
 from holdfast.core.model import TargetKind
 from holdfast.invoker.http.api import Endpoint
@@ -77,23 +79,28 @@ def test_registering_the_same_again_changes_nothing(catalog: Catalog) -> None:
     assert latest.uri == f"{NEW}/", "registering an old deployment again does not roll back"
 
 
+def test_a_known_address_is_left_alone_without_force(catalog: Catalog) -> None:
+    first = register(catalog, discovered(service("S"), service("Gone"), uri=OLD))
+    changed = discovered(service("S", handler("other")), uri=OLD)
+    again = register(catalog, changed, breaking=True)
+    assert (again.change, again.deployment, again.services) == (
+        Change.UNCHANGED,
+        first.deployment,
+        first.services,
+    )
+    assert catalog.at(changed.endpoint) == again
+    assert catalog.at(Endpoint.parse(NEW, http11=False)) is None
+    overwritten = register(catalog, changed, force=True)
+    assert (overwritten.change, overwritten.deployment.id) == (Change.OVERWRITTEN, first.deployment.id)
+    assert [(s.name, s.revision) for s in catalog.services()] == [("S", 2)]
+    assert catalog.handler("S", "other") is not None
+    assert catalog.handler("Gone", "run") is None
+
+
 @pytest.mark.parametrize("uri", [OLD, f"{OLD}/", "HTTP://OLD:9080", "http://old:9080//"])
 def test_an_address_is_known_however_it_is_written(catalog: Catalog, uri: str) -> None:
     register(catalog, discovered(service("S"), uri=OLD))
     assert register(catalog, discovered(service("S"), uri=uri)).change is Change.UNCHANGED
-
-
-def test_a_known_address_with_other_services_needs_force(catalog: Catalog) -> None:
-    first = register(catalog, discovered(service("S"), service("Gone"), uri=OLD)).deployment
-    changed = discovered(service("S", handler("other")), uri=OLD)
-    with pytest.raises(RegistrationRefused, match="force") as refused:
-        register(catalog, changed)
-    assert refused.value.code == "META0004"
-    overwritten = register(catalog, changed, force=True)
-    assert (overwritten.change, overwritten.deployment.id) == (Change.OVERWRITTEN, first.id)
-    assert [(s.name, s.revision) for s in catalog.services()] == [("S", 2)]
-    assert catalog.handler("S", "other") is not None
-    assert catalog.handler("Gone", "run") is None
 
 
 def test_force_keeps_headers_and_metadata_unless_new_ones_are_given(catalog: Catalog) -> None:
@@ -131,23 +138,30 @@ def test_a_dry_run_tells_and_does_nothing(catalog: Catalog, path: Path) -> None:
     assert Catalog.open(path).deployments() == []
 
 
-def test_deleting_the_latest_deployment_takes_its_services_away(catalog: Catalog) -> None:
+def test_deleting_the_latest_deployment_goes_back_to_the_one_before(catalog: Catalog) -> None:
     old = register(catalog, discovered(service("S"), uri=OLD)).deployment
-    new = register(catalog, discovered(service("S"), uri=NEW)).deployment
+    new = register(catalog, discovered(service("S"), service("T"), uri=NEW)).deployment
     assert catalog.delete_deployment(new.id)
     assert not catalog.delete_deployment(new.id)
-    assert catalog.handler("S", "run") is None, "older code must not take over unasked"
-    assert catalog.pinned_handler(old.id, "S", "run") is not None
+    assert catalog.latest_deployment("S") == old
+    assert catalog.handler("T", "run") is None
     assert catalog.pinned_handler(new.id, "S", "run") is None
     back = register(catalog, discovered(service("S"), uri=NEW))
-    assert [s.revision for s in back.services] == [3]
+    assert [s.revision for s in back.services] == [3], "a revision number is never used twice"
+
+
+def test_overwriting_without_a_service_goes_back_too(catalog: Catalog) -> None:
+    old = register(catalog, discovered(service("S"), uri=OLD)).deployment
+    register(catalog, discovered(service("S"), uri=NEW))
+    register(catalog, discovered(service("T"), uri=NEW), force=True)
+    assert catalog.latest_deployment("S") == old
 
 
 def test_deleting_an_older_deployment_leaves_the_service(catalog: Catalog) -> None:
     old = register(catalog, discovered(service("S"), uri=OLD)).deployment
-    register(catalog, discovered(service("S"), uri=NEW))
+    new = register(catalog, discovered(service("S"), uri=NEW)).deployment
     catalog.delete_deployment(old.id)
-    assert catalog.handler("S", "run") is not None
+    assert catalog.latest_deployment("S") == new
 
 
 def test_a_patch_lasts_until_the_next_revision(catalog: Catalog) -> None:
@@ -165,48 +179,78 @@ def test_a_patch_lasts_until_the_next_revision(catalog: Catalog) -> None:
 
 
 def test_a_deployment_can_move(catalog: Catalog) -> None:
-    id_ = register(catalog, discovered(service("S"), uri=OLD)).deployment.id
+    id_ = register(catalog, discovered(service("S", handler("run", abortTimeout=1)), uri=OLD)).deployment.id
     register(catalog, discovered(service("T"), uri=NEW))
-    endpoint = Endpoint.parse("http://third:1", http11=False)
-    moved = catalog.patch_deployment(id_, endpoint=endpoint, uri="http://third:1/", headers=(("k", "v"),))
+    third = discovered(service("S"), service("U"), uri="http://third:1", headers=(("k", "v"),))
+    moved = catalog.move_deployment(id_, third)
     assert moved is not None
     assert catalog.deployment(id_) == moved.deployment
-    assert (moved.deployment.endpoint, moved.deployment.additional_headers) == (endpoint, (("k", "v"),))
-    assert [s.revision for s in moved.services] == [1]
+    assert (moved.deployment.endpoint, moved.deployment.additional_headers) == (third.endpoint, (("k", "v"),))
+    assert [(s.name, s.revision) for s in moved.services] == [("S", 1)], "what it serves stays as registered"
+    assert moved.services[0].handlers["run"].abort_timeout_ms == 1
     with pytest.raises(RegistrationRefused) as refused:
-        catalog.patch_deployment(id_, endpoint=Endpoint.parse(NEW, http11=False), uri=f"{NEW}/", headers=())
+        catalog.move_deployment(id_, discovered(service("S"), uri=NEW))
     assert refused.value.code == "META0004"
-    with pytest.raises(RegistrationRefused) as refused:
-        catalog.patch_deployment(id_, endpoint=Endpoint.parse(OLD, http11=True), uri=f"{OLD}/", headers=())
-    assert refused.value.code == "META0015"
+    assert catalog.move_deployment("dp_other", third) is None
+
+
+def test_headers_can_change(catalog: Catalog) -> None:
+    id_ = register(catalog, discovered(service("S"), uri=OLD, headers=(("k", "v"),))).deployment.id
+    catalog.patch_deployment(id_, (("other", "w"),), dry_run=True)
+    unchanged = catalog.deployment(id_)
+    assert unchanged is not None
+    assert unchanged.additional_headers == (("k", "v"),)
+    changed = catalog.patch_deployment(id_, (("other", "w"),))
+    assert changed is not None
+    assert catalog.deployment(id_) == changed.deployment
+    assert changed.deployment.additional_headers == (("other", "w"),)
+
+
+def test_http11_gets_no_streams(catalog: Catalog) -> None:
+    streaming = discovered(service("S"), uri=OLD)
+    slow = dataclasses.replace(streaming, endpoint=Endpoint.parse(OLD, http11=True), http_version="HTTP/1.1")
+    assert register(catalog, slow).deployment.mode is Mode.REQUEST_RESPONSE
+    assert register(catalog, streaming, force=True).deployment.mode is Mode.BIDI_STREAM
 
 
 def test_a_deployment_can_be_discovered_again_in_place(catalog: Catalog) -> None:
-    id_ = register(catalog, discovered(service("S"), uri=OLD)).deployment.id
-    more = discovered(service("S", handler("run"), handler("more")), service("New"), uri=OLD)
-    updated = catalog.rediscover(id_, more)
+    id_ = register(catalog, discovered(service("S"), service("Lost"), uri=OLD)).deployment.id
+    catalog.patch_service("S", Patch(public=False))
+    other = discovered(service("S", handler("run"), handler("more")), service("New"), uri=OLD)
+    assert catalog.rediscover(id_, other, dry_run=True) is not None
+    assert catalog.service_names() == ["Lost", "S"]
+    updated = catalog.rediscover(id_, other)
     assert updated is not None
     assert [(s.name, s.revision) for s in catalog.services()] == [("New", 1), ("S", 1)]
-    assert catalog.handler("S", "more") is not None
-    assert catalog.rediscover("dp_other", more) is None
+    more = catalog.handler("S", "more")
+    assert more is not None
+    assert not more.public, "no new revision, so the patch stays"
+    assert catalog.rediscover("dp_other", other) is None
 
 
 @pytest.mark.parametrize(
     ("answer", "problem"),
     [
-        (discovered(service("T"), uri=OLD), "no longer serves 'S'"),
-        (discovered(service("S", ty="VIRTUAL_OBJECT"), uri=OLD), "VIRTUAL_OBJECT"),
-        (discovered(service("S", handler("other")), uri=OLD), "S/run"),
-        (discovered(service("S"), uri=OLD, versions=(6, 7)), "versions 6 to 7"),
-        (discovered(service("S"), uri=OLD, versions=(5, 6)), "versions 5 to 6"),
+        (discovered(service("T"), uri=NEW), "no longer serves 'S'"),
+        (discovered(service("S", ty="VIRTUAL_OBJECT"), uri=NEW), "VIRTUAL_OBJECT"),
+        (discovered(service("S", handler("other")), uri=NEW), "S/run"),
+        (discovered(service("S"), uri=NEW, versions=(6, 7)), "versions 6 to 7"),
+        (discovered(service("S"), uri=NEW, versions=(5, 6)), "versions 5 to 6"),
     ],
 )
-def test_what_invocations_in_flight_need_must_stay(
+def test_what_invocations_in_flight_need_must_be_at_the_new_address(
     catalog: Catalog, answer: Discovered, problem: str
 ) -> None:
     id_ = register(catalog, discovered(service("S"), uri=OLD)).deployment.id
     with pytest.raises(RegistrationRefused, match=problem) as refused:
-        catalog.rediscover(id_, answer)
+        catalog.move_deployment(id_, answer)
+    assert refused.value.code == "META0016"
+
+
+def test_journals_written_in_a_version_must_stay_readable(catalog: Catalog) -> None:
+    id_ = register(catalog, discovered(service("S"), uri=OLD)).deployment.id
+    with pytest.raises(RegistrationRefused, match="versions 6 to 7") as refused:
+        catalog.rediscover(id_, discovered(service("S"), uri=OLD, versions=(6, 7)))
     assert refused.value.code == "META0016"
 
 
@@ -240,10 +284,10 @@ STEPS = st.lists(
 
 @given(steps=STEPS)
 @settings(max_examples=60)
-def test_revisions_only_grow_and_new_invocations_go_to_the_newest(
+def test_new_invocations_go_to_the_newest_revision_that_is_left(
     steps: list[tuple[str, str | int, set[str]]],
 ) -> None:
-    """Goal: nobody is ever moved to older code, whatever operators do."""
+    """Goal: which code runs follows from the order of registrations alone, whatever operators do."""
     contents, highest = Contents(), dict[str, int]()
     for step, (what, where, names) in enumerate(steps):
         if what == "register":
@@ -258,5 +302,11 @@ def test_revisions_only_grow_and_new_invocations_go_to_the_newest(
         elif contents.deployments:
             ids = list(contents.deployments)
             contents = remove_rule(contents, ids[int(where) % len(ids)])
-        for name, id_ in contents.latest.items():
-            assert contents.deployments[id_].revisions[name].number == highest[name]
+        left = {name for registered in contents.deployments.values() for name in registered.revisions}
+        assert contents.latest.keys() == left
+        for name in left:
+            numbers = [d.revisions[name].number for d in contents.deployments.values() if name in d.revisions]
+            current = contents.current(name)
+            assert current is not None
+            assert current.revisions[name].number == max(numbers)
+            assert len(set(numbers)) == len(numbers)

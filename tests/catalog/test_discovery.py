@@ -147,14 +147,6 @@ def test_an_http11_server_is_recognised() -> None:
     assert len(answers.paths) == 1
 
 
-def test_http11_cannot_carry_bidirectional_streams() -> None:
-    with pytest.raises(DiscoveryError) as refused:
-        discover(Answers(ok(manifest(service("S")))), http11=True)
-    assert refused.value.code == "META0015"
-    plain = Answers(ok(manifest(service("S"), mode="REQUEST_RESPONSE")))
-    assert discover(plain, http11=True).http_version == "HTTP/1.1"
-
-
 @pytest.mark.parametrize(
     ("code", "body"),
     [

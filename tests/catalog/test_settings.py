@@ -48,11 +48,13 @@ def test_handler_over_service_over_server() -> None:
     assert own.enable_lazy_state
 
 
-def test_an_operator_overrules_both() -> None:
-    described = service("S", handler("h", journalRetention=1, abortTimeout=1), journalRetention=2)
-    whole, own = effective(described, Patch(journal_retention_ms=0, idempotency_retention_ms=4))
+def test_an_operator_overrules_the_service_and_not_what_a_handler_insists_on() -> None:
+    described = service("S", handler("h", abortTimeout=1), journalRetention=2)
+    patch = Patch(journal_retention_ms=0, idempotency_retention_ms=4, abort_timeout_ms=9)
+    whole, own = effective(described, patch)
     assert whole.journal_retention_ms == own.journal_retention_ms == 0
-    assert (own.idempotency_retention_ms, own.abort_timeout_ms) == (4, 1)
+    assert own.idempotency_retention_ms == 4
+    assert (whole.abort_timeout_ms, own.abort_timeout_ms) == (9, 1)
 
 
 def test_publishing_a_service_does_not_expose_a_private_handler() -> None:

@@ -13,7 +13,7 @@ from holdfast.admin.errors import RequestError, UnreadableRequest, invalid_field
 from holdfast.admin.shapes import JsonObject, brief_service_json, deployment_json, service_json
 from holdfast.catalog.catalog import Catalog, Registration
 from holdfast.catalog.contents import Change
-from holdfast.catalog.discovery import Discovery, canonical_uri
+from holdfast.catalog.discovery import Discovery
 from holdfast.catalog.model import Deployment
 from holdfast.invoker.http.api import Endpoint
 from holdfast.protocol.errors import InvalidId
@@ -38,11 +38,13 @@ def deployment_routes(catalog: Catalog, discovery: Discovery, now_ms: Callable[[
     @router.post("/deployments", summary="Register a deployment", status_code=201)
     async def register(body: RegisterDeployment, request: Request) -> Response:
         endpoint = _endpoint(body.uri, body.use_http_11 or False)
-        discovered = await discovery.discover(
-            endpoint, headers=_headers(body.additional_headers), metadata=body.metadata
-        )
+        headers = _headers(body.additional_headers)
         old_interface = request.scope["admin_api_version"] <= _FORCE_BY_DEFAULT_UNTIL
         force = old_interface if body.force is None else body.force
+        known = None if force else catalog.at(endpoint)
+        if known is not None:
+            return _known(known, old_interface)
+        discovered = await discovery.discover(endpoint, headers=headers, metadata=body.metadata)
         registration = catalog.register(
             discovered,
             force=force,
@@ -50,13 +52,9 @@ def deployment_routes(catalog: Catalog, discovery: Discovery, now_ms: Callable[[
             dry_run=body.dry_run or False,
             now_ms=now_ms(),
         )
-        id_ = registration.deployment.id
-        if registration.change is Change.UNCHANGED and old_interface:
-            raise RequestError(409, f"Conflict: deployment {id_} already exists")
-        created = registration.change is Change.CREATED and not body.dry_run
-        return JSONResponse(
-            _registration(registration), 201 if created else 200, {"location": f"deployments/{id_}"}
-        )
+        if registration.change is Change.UNCHANGED:
+            return _known(registration, old_interface)
+        return _answer(registration, 201 if registration.change is Change.CREATED else 200)
 
     @router.get("/deployments/{deployment}", summary="Describe a deployment")
     async def describe(deployment: str) -> JSONResponse:
@@ -68,19 +66,17 @@ def deployment_routes(catalog: Catalog, discovery: Discovery, now_ms: Callable[[
         known = _existing(catalog, deployment)
         if body.arn is not None:
             raise _no_lambda()
-        http11 = known.endpoint.http11 if body.use_http_11 is None else body.use_http_11
-        endpoint = _endpoint(body.uri or known.uri, http11)
         headers = _headers(body.additional_headers)
         headers = known.additional_headers if headers is None else headers
+        http11 = known.endpoint.http11 if body.use_http_11 is None else body.use_http_11
+        endpoint = _endpoint(body.uri or known.uri, http11)
         dry_run = body.dry_run or False
-        if body.overwrite:
+        if body.overwrite or endpoint != known.endpoint:
             discovered = await discovery.discover(endpoint, headers=headers)
-            registration = catalog.rediscover(known.id, discovered, dry_run=dry_run)
+            update = catalog.rediscover if body.overwrite else catalog.move_deployment
+            registration = update(known.id, discovered, dry_run=dry_run)
         else:
-            uri = canonical_uri(endpoint)
-            registration = catalog.patch_deployment(
-                known.id, endpoint=endpoint, uri=uri, headers=headers, dry_run=dry_run
-            )
+            registration = catalog.patch_deployment(known.id, headers, dry_run=dry_run)
         if registration is None:
             raise missing("deployment", deployment)
         services = [service_json(service) for service in registration.services]
@@ -148,7 +144,19 @@ def _whole(catalog: Catalog, deployment: Deployment) -> JsonObject:
     return deployment_json(deployment, [service_json(s) for s in catalog.services_of(deployment.id)])
 
 
-def _registration(registration: Registration) -> JsonObject:
+def _known(registration: Registration, old_interface: bool) -> Response:
+    """The answer to registering a known address without force: what is there, and that nothing happened."""
+    deployment = registration.deployment
+    if old_interface:
+        raise RequestError(409, f"Conflict: deployment {deployment.id} already exists")
+    notice = (
+        f"{deployment.uri} is registered already and was not asked again; "
+        "register with force to replace what it serves"
+    )
+    return _answer(registration, 200, [{"code": "META0004", "message": notice}])
+
+
+def _answer(registration: Registration, status: int, info: list[JsonObject] | None = None) -> Response:
     deployment = registration.deployment
     answer: JsonObject = {
         "id": deployment.id,
@@ -158,4 +166,6 @@ def _registration(registration: Registration) -> JsonObject:
     }
     if deployment.sdk_version is not None:
         answer["sdk_version"] = deployment.sdk_version
-    return answer
+    if info:
+        answer["info"] = info
+    return JSONResponse(answer, status, {"location": f"deployments/{deployment.id}"})

@@ -14,8 +14,16 @@ from holdfast.query.errors import QueryError
 
 RETRY_QUERY_AFTER_S = 1
 
-# A deployment that does not answer is not the client's mistake; everything else was asked for wrongly.
-_CODE_STATUSES = {"META0003": 500, "META0004": 409, "META0016": 409}
+# What a deployment answers, or does not, is not the client's mistake.
+_CODE_STATUSES = {
+    "META0003": 500,
+    "META0012": 500,
+    "META0013": 500,
+    "META0014": 500,
+    "META0015": 500,
+    "META0004": 409,
+    "META0006": 409,
+}
 
 
 class RequestError(Exception):
@@ -39,6 +47,10 @@ class UnreadableRequest(Exception):
 
 def invalid_field(field: str, reason: str) -> RequestError:
     return RequestError(400, f"The request field '{field}' is invalid. Reason: {reason}")
+
+
+def invalid_parameter(name: str, reason: str) -> RequestError:
+    return RequestError(400, f"The query parameter '{name}' is invalid. Reason: {reason}")
 
 
 def missing(what: str, name: str) -> RequestError:
@@ -89,6 +101,8 @@ def install(app: FastAPI) -> None:
         first = error.errors()[0]
         if first["type"] == "json_invalid":
             return PlainTextResponse("Failed to parse the request body as JSON", 400)
+        if first["loc"][0] == "path":
+            return Response(status_code=404)
         where = ".".join(str(part) for part in first["loc"])
         if first["loc"][0] != "body":
             return PlainTextResponse(f"Failed to deserialize {where}: {first['msg']}", 400)

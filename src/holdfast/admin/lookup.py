@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from holdfast.admin.errors import RequestError, invalid_field, missing
+from holdfast.admin.errors import RequestError, invalid_parameter, missing
 from holdfast.admin.ports import QueryRunner
 from holdfast.catalog.catalog import Catalog
 from holdfast.catalog.model import Deployment
@@ -60,10 +60,12 @@ class InvocationLookup:
         """
         if wanted == KEEP:
             return None
+        if wanted != LATEST:
+            _check_id(wanted)
         known = await self.known(id_)
         deployment = self._deployment(known, wanted)
         if known.service not in {service.name for service in self._catalog.services_of(deployment.id)}:
-            raise invalid_field("deployment", f"{deployment.id} does not serve {known.service!r}")
+            raise invalid_parameter("deployment", f"{deployment.id} does not serve {known.service!r}")
         return Pin(deployment.id, _version(known, deployment))
 
     async def kept_pin(self, id_: bytes) -> Pin | None:
@@ -108,7 +110,7 @@ class InvocationLookup:
         if known.journal_size == 0:
             return INPUT_ALONE
         if index >= known.journal_size:
-            raise invalid_field("from", f"the journal has the entries 0 to {known.journal_size - 1}")
+            raise invalid_parameter("from", f"the journal has the entries 0 to {known.journal_size - 1}")
         rows = await self._rows(
             f"SELECT entry_type FROM sys_journal WHERE id = '{encode_invocation_id(id_)}' "
             f'AND "index" <= {index}'
@@ -121,10 +123,6 @@ class InvocationLookup:
             if latest is None:
                 raise missing("service", known.service)
             return latest
-        try:
-            decode_deployment_id(wanted)
-        except InvalidId as error:
-            raise invalid_field("deployment", error.message) from None
         found = self._catalog.deployment(wanted)
         if found is None:
             raise missing("deployment", wanted)
@@ -134,6 +132,13 @@ class InvocationLookup:
         _, body = await self._query.run(sql, _JSON)
         answer: dict[str, list[dict[str, object]]] = json.loads(body)
         return answer["rows"]
+
+
+def _check_id(deployment: str) -> None:
+    try:
+        decode_deployment_id(deployment)
+    except InvalidId as error:
+        raise invalid_parameter("deployment", error.message) from None
 
 
 def _version(known: Known, deployment: Deployment) -> int:

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
 from holdfast.admin.bodies import ModifyService, ReplaceStateBody
-from holdfast.admin.errors import invalid_field, missing, unavailable
+from holdfast.admin.errors import RequestError, invalid_field, missing, unavailable
 from holdfast.admin.service_openapi import service_openapi
 from holdfast.admin.shapes import handler_json, service_json
 from holdfast.catalog.catalog import Catalog
@@ -69,7 +69,7 @@ def service_routes(catalog: Catalog, engine: Engine, ingress_endpoint: str) -> A
         for manifest in known.manifest.handlers:
             if manifest.name == handler:
                 return JSONResponse(handler_json(known, manifest))
-        raise missing("handler", f"{service}/{handler}")
+        raise RequestError(404, f"The requested handler '{handler}' on service '{service}' does not exist")
 
     @router.post("/services/{service}/state", summary="Replace the state of an object", status_code=202)
     async def replace_state(service: str, body: ReplaceStateBody) -> Response:

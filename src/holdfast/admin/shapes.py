@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TypeAlias
 
 from holdfast.catalog.durations import format_duration
-from holdfast.catalog.model import Deployment, Handler, Service
+from holdfast.catalog.model import Deployment, Handler, Mode, Service
 from holdfast.core.model import OnMaxAttempts, RetryPolicy
 from holdfast.protocol.manifest import (
     HandlerManifest,
@@ -64,6 +64,9 @@ def brief_service_json(service: Service) -> JsonObject:
 def service_json(service: Service) -> JsonObject:
     settings, options = service.settings, service.manifest.options
     is_workflow = service.type is ServiceType.WORKFLOW
+    inactivity_ms = settings.inactivity_timeout_ms if service.mode is Mode.BIDI_STREAM else 0
+    notices: list[JsonObject] = [{"code": code, "message": message} for code, message in service.notices]
+    notices += _ignored_timeout(service, options, "service") or []
     return _without_none(
         {
             "name": service.name,
@@ -77,13 +80,13 @@ def service_json(service: Service) -> JsonObject:
                 format_duration(settings.workflow_retention_ms) if is_workflow else None
             ),
             "journal_retention": format_duration(settings.journal_retention_ms),
-            "inactivity_timeout": format_duration(settings.inactivity_timeout_ms),
+            "inactivity_timeout": format_duration(inactivity_ms),
             "abort_timeout": format_duration(settings.abort_timeout_ms),
             "enable_lazy_state": settings.enable_lazy_state,
             "retry_policy": _retry_json(settings.retry),
             "documentation": options.documentation,
             "metadata": dict(options.metadata) or None,
-            "info": [{"code": code, "message": message} for code, message in service.notices] or None,
+            "info": notices or None,
         }
     )
 
@@ -96,13 +99,14 @@ def handler_json(service: Service, manifest: HandlerManifest) -> JsonObject:
             "ty": None if manifest.type is None else _HANDLER_TYPES[manifest.type],
             "documentation": options.documentation,
             "metadata": dict(options.metadata) or None,
-            **_own_options(manifest, handler),
+            **_own_options(service, manifest, handler),
             "public": handler.public,
             "input_description": describe_input(manifest.input),
             "output_description": describe_output(manifest.output),
             "input_json_schema": None if manifest.input is None else manifest.input.json_schema,
             "output_json_schema": None if manifest.output is None else manifest.output.json_schema,
             "retry_policy": _own_retry(options, handler.retry),
+            "info": _ignored_timeout(service, options, "handler"),
         }
     )
 
@@ -110,7 +114,7 @@ def handler_json(service: Service, manifest: HandlerManifest) -> JsonObject:
 def describe_input(rule: InputRule | None) -> str:
     """What a handler accepts, in a few words."""
     if rule is None:
-        return "any"
+        return "*/*"
     if rule.content_type is None:
         return "none"
     return _described(rule.content_type, rule.json_schema)
@@ -142,18 +146,27 @@ def _described(content_type: str, schema: object) -> str:
     return content_type
 
 
-def _own_options(manifest: HandlerManifest, handler: Handler) -> JsonObject:
+def _ignored_timeout(service: Service, options: Options, what: str) -> list[JsonObject] | None:
+    """Request/response has no stream to close when nothing happens: attempts end by themselves."""
+    if service.mode is Mode.BIDI_STREAM or options.inactivity_timeout_ms is None:
+        return None
+    timeout = format_duration(options.inactivity_timeout_ms)
+    message = f"the {what}'s inactivity timeout of {timeout} does not apply in request/response mode"
+    return [{"code": "RT0021", "message": message}]
+
+
+def _own_options(service: Service, manifest: HandlerManifest, handler: Handler) -> JsonObject:
     options = manifest.options
+    streams = service.mode is Mode.BIDI_STREAM
     own: JsonObject = {}
     for name, said, effective_ms in (
         ("idempotency_retention", options.idempotency_retention_ms, handler.idempotency_retention_ms),
-        (
-            "workflow_completion_retention",
-            manifest.workflow_completion_retention_ms,
-            handler.workflow_retention_ms,
-        ),
         ("journal_retention", options.journal_retention_ms, handler.journal_retention_ms),
-        ("inactivity_timeout", options.inactivity_timeout_ms, handler.inactivity_timeout_ms),
+        (
+            "inactivity_timeout",
+            options.inactivity_timeout_ms if streams else None,
+            handler.inactivity_timeout_ms,
+        ),
         ("abort_timeout", options.abort_timeout_ms, handler.abort_timeout_ms),
     ):
         if said is not None:

@@ -111,6 +111,14 @@ class Catalog:
         """All deployments, in the order they were first registered."""
         return [registered.deployment for registered in self._contents.deployments.values()]
 
+    def at(self, endpoint: Endpoint) -> Registration | None:
+        """What is registered at an address, as registering it again without force would answer."""
+        known = self._contents.at(endpoint)
+        if known is None:
+            return None
+        id_ = known.deployment.id
+        return Registration(known.deployment, tuple(self.services_of(id_)), Change.UNCHANGED)
+
     # ------------------------------------------------------------ changes
 
     def register(
@@ -119,7 +127,7 @@ class Catalog:
         """Add a deployment, or overwrite (`force`) or recognise a known one.
 
         Raises:
-            RegistrationRefused: META0004, META0006; see `contents.register`.
+            RegistrationRefused: META0006; see `contents.register`.
         """
         after, registered, change = rules.register(
             self._contents,
@@ -141,22 +149,20 @@ class Catalog:
         return self.service(name)
 
     def patch_deployment(
-        self,
-        id_: str,
-        *,
-        endpoint: Endpoint,
-        uri: str,
-        headers: tuple[tuple[str, str], ...],
-        dry_run: bool = False,
+        self, id_: str, headers: tuple[tuple[str, str], ...], *, dry_run: bool = False
     ) -> Registration | None:
-        """Give a deployment another address or other headers; None when there is no such deployment.
+        """Send other headers to a deployment from now on; None when there is no such deployment."""
+        return self._update(id_, lambda now: rules.set_headers(now, id_, headers), dry_run)
+
+    def move_deployment(
+        self, id_: str, discovered: Discovered, *, dry_run: bool = False
+    ) -> Registration | None:
+        """Give a deployment the address of `discovered`; None when there is no such deployment.
 
         Raises:
-            RegistrationRefused: META0004, META0015.
+            RegistrationRefused: META0004, META0016.
         """
-        return self._update(
-            id_, lambda now: rules.move(now, id_, endpoint=endpoint, uri=uri, headers=headers), dry_run
-        )
+        return self._update(id_, lambda now: rules.move(now, id_, discovered), dry_run)
 
     def rediscover(self, id_: str, discovered: Discovered, *, dry_run: bool = False) -> Registration | None:
         """Replace what a deployment serves; None when there is no such deployment.

@@ -1,12 +1,13 @@
 """What the catalog holds, and every way it may change: pure, so that a dry run and the real thing agree.
 
 A *revision* numbers a service's registrations: each registration of a new deployment, and each forced one
-of a known deployment, raises the revision of all its services by one and makes that deployment the service's
-latest, which gets new invocations. Older deployments stay for the invocations pinned to them. A deployment
-has at most one revision of a service, since overwriting a deployment replaces what it served.
+of a known deployment, raises the revision of all its services by one. The highest revision that is left gets
+new invocations; older deployments stay for the invocations pinned to them, and take over when newer ones are
+deleted. A deployment has at most one revision of a service, since overwriting a deployment replaces what it
+served.
 
-Revision numbers never go back: `counters` outlives the deletion of a service, so that a service that returns
-is not mistaken for an older one.
+Revision numbers are not used twice: `counters` outlives the deletion of a deployment, so that what comes
+after it is not mistaken for it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from holdfast.catalog.errors import RegistrationRefused
 from holdfast.catalog.model import Deployment, Mode, Service
 from holdfast.catalog.settings import Defaults, Patch, effective_handler, service_settings
 from holdfast.invoker.http.api import Endpoint
-from holdfast.protocol.manifest import HandlerManifest, Manifest, ProtocolMode, ServiceManifest
+from holdfast.protocol.manifest import Manifest, ProtocolMode, ServiceManifest
 
 T = TypeVar("T")
 
@@ -65,11 +66,21 @@ class Registered:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """Deployments by id, oldest first; by service, the `latest` deployment and the highest revision ever."""
+    """Deployments by id, oldest first; by service, the highest revision there ever was.
+
+    `latest` follows from them: the id of the deployment that gets a service's new invocations.
+    """
 
     deployments: Mapping[str, Registered] = field(default_factory=dict)
-    latest: Mapping[str, str] = field(default_factory=dict)
     counters: Mapping[str, int] = field(default_factory=dict)
+    latest: Mapping[str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        newest: dict[str, tuple[int, str]] = {}
+        for id_, registered in self.deployments.items():
+            for service, revision in registered.revisions.items():
+                newest[service] = max(newest.get(service, (0, "")), (revision.number, id_))
+        object.__setattr__(self, "latest", {service: id_ for service, (_, id_) in newest.items()})
 
     def current(self, service: str) -> Registered | None:
         """The deployment that gets the service's new invocations."""
@@ -93,22 +104,14 @@ class Change(Enum):
 def register(
     contents: Contents, found: Discovered, *, new_id: str, force: bool, breaking: bool, now_ms: int
 ) -> tuple[Contents, Registered, Change]:
-    """Add a deployment or, at a known address, overwrite it (`force`) or find it unchanged.
+    """Add a deployment; at a known address overwrite it (`force`) or leave it as it is.
 
     Raises:
-        RegistrationRefused: META0004 the address serves something else and `force` is off; META0006 a service
-            would change its type and neither `force` nor `breaking` is on.
+        RegistrationRefused: META0006 a service would change its type, with neither `force` nor `breaking`.
     """
     known = contents.at(found.endpoint)
     if known is not None and not force:
-        if _same(known, found):
-            return contents, known, Change.UNCHANGED
-        raise RegistrationRefused(
-            "META0004",
-            f"{found.uri} is registered already as {known.deployment.id} and now answers discovery "
-            "differently. Deploy new versions at an address of their own, or register with force to "
-            "overwrite this one (invocations in flight on it may fail)",
-        )
+        return contents, known, Change.UNCHANGED
     if not force and not breaking:
         for service in found.manifest.services:
             _check_type(contents, service)
@@ -124,78 +127,62 @@ def register(
     return after, registered, Change.CREATED if known is None else Change.OVERWRITTEN
 
 
-def move(
-    contents: Contents, id_: str, *, endpoint: Endpoint, uri: str, headers: tuple[tuple[str, str], ...]
-) -> tuple[Contents, Registered]:
-    """Give a deployment another address or other headers; what it serves stays.
+def move(contents: Contents, id_: str, found: Discovered) -> tuple[Contents, Registered]:
+    """Give a deployment another address, where `found` was discovered; what it serves stays as registered.
 
     Raises:
-        RegistrationRefused: META0004 another deployment has that address.
+        RegistrationRefused: META0004 another deployment has that address; META0016 what is there does not
+            serve what invocations pinned to the deployment need.
     """
     known = contents.deployments[id_]
-    _check_free(contents, id_, endpoint, uri)
-    http_version = known.deployment.http_version
-    if endpoint.http11 != known.deployment.endpoint.http11:
-        http_version = "HTTP/1.1" if endpoint.http11 else "HTTP/2.0"
-    if endpoint.http11 and known.deployment.mode is Mode.BIDI_STREAM:
-        raise RegistrationRefused(
-            "META0015",
-            f"deployment {id_} was discovered as bidirectional, which HTTP/1.1 cannot carry; "
-            "update it with overwrite, so that it is discovered again",
-        )
+    _check_follows(contents, known, found, services=True)
     moved = replace(
-        known,
-        deployment=replace(
-            known.deployment,
-            endpoint=endpoint,
-            uri=uri,
-            http_version=http_version,
-            additional_headers=headers,
-        ),
+        known.deployment,
+        endpoint=found.endpoint,
+        uri=found.uri,
+        http_version=found.http_version,
+        mode=mode_of(known.manifest, found.endpoint),
+        additional_headers=_given(found.headers, known.deployment.additional_headers, ()),
     )
-    return _with(contents, moved, {}), moved
+    return _with(contents, replace(known, deployment=moved), {}), replace(known, deployment=moved)
+
+
+def set_headers(
+    contents: Contents, id_: str, headers: tuple[tuple[str, str], ...]
+) -> tuple[Contents, Registered]:
+    """Send other headers along from now on."""
+    known = contents.deployments[id_]
+    changed = replace(known, deployment=replace(known.deployment, additional_headers=headers))
+    return _with(contents, changed, {}), changed
 
 
 def rediscover(contents: Contents, id_: str, found: Discovered) -> tuple[Contents, Registered]:
-    """Replace what a deployment serves by what it answered now, keeping its revisions.
-
-    Invocations are pinned to it with their journals, so it must still serve what it served, in the versions
-    it spoke.
+    """Replace what a deployment serves by what it answered now. Services it had keep their revision, since no
+    new code version is announced; services it lost are gone from it, and what was pinned there may fail.
 
     Raises:
-        RegistrationRefused: META0016 it does not; META0004 another deployment has that address.
+        RegistrationRefused: META0016 it no longer speaks the protocol versions that journals of invocations
+            pinned to it may be written in; META0004 another deployment has that address.
     """
     known = contents.deployments[id_]
-    _check_free(contents, id_, found.endpoint, found.uri)
-    problem = _incompatibility(known.manifest, found.manifest)
-    if problem is not None:
-        raise RegistrationRefused(
-            "META0016",
-            f"deployment {id_} cannot be updated in place: {problem}. Register it as a new deployment",
-        )
-    added = {
-        s.name: contents.counters.get(s.name, 0) + 1
-        for s in found.manifest.services
-        if s.name not in known.revisions
-    }
+    _check_follows(contents, known, found, services=False)
+    served = {s.name for s in found.manifest.services}
+    kept = {name: revision for name, revision in known.revisions.items() if name in served}
+    added = {name: contents.counters.get(name, 0) + 1 for name in served if name not in kept}
     updated = Registered(
         deployment=_deployment(found, known, id_, known.deployment.created_at),
         manifest=found.manifest,
         content_type=found.content_type,
         body=found.body,
-        revisions={**known.revisions, **{name: Revision(number) for name, number in added.items()}},
+        revisions={**kept, **{name: Revision(number) for name, number in added.items()}},
     )
     return _with(contents, updated, added), updated
 
 
 def remove(contents: Contents, id_: str) -> Contents:
-    """Forget a deployment. A service whose newest revision it served is gone with it: falling back to older
-    code unasked would be worse than a clear "not found"."""
-    return Contents(
-        deployments={other: d for other, d in contents.deployments.items() if other != id_},
-        latest={service: latest for service, latest in contents.latest.items() if latest != id_},
-        counters=contents.counters,
-    )
+    """Forget a deployment. Its services go back to the revision before, or away when there is none."""
+    kept = {other: registered for other, registered in contents.deployments.items() if other != id_}
+    return Contents(kept, contents.counters)
 
 
 def patch(contents: Contents, service: str, change: Patch) -> Contents:
@@ -211,47 +198,46 @@ def services_of(registered: Registered, defaults: Defaults) -> dict[str, Service
     """What a deployment serves, by name, with all settings decided."""
     services: dict[str, Service] = {}
     for manifest in registered.manifest.services:
-        revision, id_ = registered.revisions[manifest.name], registered.deployment.id
+        revision, deployment = registered.revisions[manifest.name], registered.deployment
         settings, cuts = service_settings(manifest, revision.patch, defaults)
         services[manifest.name] = Service(
             name=manifest.name,
             type=manifest.type,
             revision=revision.number,
-            deployment=id_,
+            deployment=deployment.id,
+            mode=deployment.mode,
             manifest=manifest,
             settings=settings,
             handlers={
-                h.name: effective_handler(manifest, h, revision.patch, defaults, id_)
-                for h in manifest.handlers
+                handler.name: effective_handler(manifest, handler, revision.patch, defaults, deployment.id)
+                for handler in manifest.handlers
             },
             notices=tuple([("RT0022", cut) for cut in cuts]),
         )
     return services
 
 
+def mode_of(manifest: Manifest, endpoint: Endpoint) -> Mode:
+    """How to talk to it. HTTP/1.1 servers often answer only after the request has ended, so a manifest that
+    asks for streams gets none there; every SDK copes, since a stream may also end early."""
+    if manifest.protocol_mode is ProtocolMode.BIDI_STREAM and not endpoint.http11:
+        return Mode.BIDI_STREAM
+    return Mode.REQUEST_RESPONSE
+
+
 def _with(contents: Contents, registered: Registered, numbers: Mapping[str, int]) -> Contents:
-    """`registered` added or replaced, and made the latest of the services it has new revision numbers of."""
-    id_ = registered.deployment.id
-    kept = {
-        service: latest
-        for service, latest in contents.latest.items()
-        if latest != id_ or service in registered.revisions
-    }
-    return Contents(
-        deployments={**contents.deployments, id_: registered},
-        latest={**kept, **dict.fromkeys(numbers, id_)},
-        counters={**contents.counters, **numbers},
-    )
+    """`registered` added or replaced, with new revision numbers of services."""
+    deployments = {**contents.deployments, registered.deployment.id: registered}
+    return Contents(deployments, {**contents.counters, **numbers})
 
 
 def _deployment(found: Discovered, known: Registered | None, id_: str, created_at: int) -> Deployment:
     old = None if known is None else known.deployment
-    streams = found.manifest.protocol_mode is ProtocolMode.BIDI_STREAM
     return Deployment(
         id=id_ if old is None else old.id,
         uri=found.uri,
         endpoint=found.endpoint,
-        mode=Mode.BIDI_STREAM if streams else Mode.REQUEST_RESPONSE,
+        mode=mode_of(found.manifest, found.endpoint),
         http_version=found.http_version,
         min_protocol_version=found.manifest.min_protocol_version,
         max_protocol_version=found.manifest.max_protocol_version,
@@ -268,23 +254,6 @@ def _given(said: T | None, known: T | None, otherwise: T) -> T:
     return otherwise if known is None else known
 
 
-def _same(known: Registered, found: Discovered) -> bool:
-    """Whether registering again would change anything that matters to invocations."""
-    return (
-        _by_name(known.manifest) == _by_name(found.manifest)
-        and known.manifest.protocol_mode is found.manifest.protocol_mode
-        and known.manifest.min_protocol_version == found.manifest.min_protocol_version
-        and known.manifest.max_protocol_version == found.manifest.max_protocol_version
-        and known.deployment.endpoint == found.endpoint
-        and found.headers in (None, known.deployment.additional_headers)
-    )
-
-
-def _by_name(manifest: Manifest) -> dict[str, tuple[ServiceManifest, dict[str, HandlerManifest]]]:
-    """Services and handlers without their order, which has no meaning."""
-    return {s.name: (replace(s, handlers=()), {h.name: h for h in s.handlers}) for s in manifest.services}
-
-
 def _check_type(contents: Contents, service: ServiceManifest) -> None:
     current = contents.current(service.name)
     if current is None:
@@ -298,34 +267,43 @@ def _check_type(contents: Contents, service: ServiceManifest) -> None:
         )
 
 
-def _check_free(contents: Contents, id_: str, endpoint: Endpoint, uri: str) -> None:
-    other = contents.at(endpoint)
+def _check_follows(contents: Contents, known: Registered, found: Discovered, *, services: bool) -> None:
+    """That `found` may take the place of `known`, with all its services if `services`."""
+    id_ = known.deployment.id
+    other = contents.at(found.endpoint)
     if other is not None and other.deployment.id != id_:
         raise RegistrationRefused(
-            "META0004", f"{uri} is the address of deployment {other.deployment.id} already"
+            "META0004", f"{found.uri} is the address of deployment {other.deployment.id} already"
+        )
+    problem = _lost_versions(known.manifest, found.manifest)
+    if problem is None and services:
+        problem = _lost_handler(known.manifest, found.manifest)
+    if problem is not None:
+        raise RegistrationRefused(
+            "META0016",
+            f"deployment {id_} cannot be updated in place: {problem}. Register it as a new deployment",
         )
 
 
-def _incompatibility(before: Manifest, after: Manifest) -> str | None:
-    """What invocations pinned to `before` would miss in `after`."""
-    if (
-        after.min_protocol_version > before.min_protocol_version
-        or after.max_protocol_version < before.max_protocol_version
-    ):
-        return (
-            f"it speaks protocol versions {after.min_protocol_version} to {after.max_protocol_version}, "
-            f"before {before.min_protocol_version} to {before.max_protocol_version}"
-        )
-    services = {s.name: s for s in after.services}
+def _lost_versions(before: Manifest, after: Manifest) -> str | None:
+    old_min, old_max = before.min_protocol_version, before.max_protocol_version
+    new_min, new_max = after.min_protocol_version, after.max_protocol_version
+    if new_min <= old_min and old_max <= new_max:
+        return None
+    return f"it speaks protocol versions {new_min} to {new_max}, before {old_min} to {old_max}"
+
+
+def _lost_handler(before: Manifest, after: Manifest) -> str | None:
+    services = {service.name: service for service in after.services}
     for old in before.services:
         new = services.get(old.name)
         if new is None:
             return f"it no longer serves {old.name!r}"
         if new.type is not old.type:
             return f"service {old.name!r} is now {new.type} instead of {old.type}"
-        kept = {h.name: h.type for h in new.handlers}
+        types = {handler.name: handler.type for handler in new.handlers}
         for handler in old.handlers:
-            if handler.name not in kept or kept[handler.name] is not handler.type:
+            if handler.name not in types or types[handler.name] is not handler.type:
                 return f"handler {old.name}/{handler.name} is missing or of another kind"
     return None
 

@@ -17,7 +17,7 @@ from holdfast.catalog.errors import DiscoveryError
 from holdfast.invoker.http.api import Endpoint, RequestFailed, Response
 from holdfast.protocol.errors import ManifestError
 from holdfast.protocol.identity import RequestSigner
-from holdfast.protocol.manifest import DISCOVERY_ACCEPT, ProtocolMode, parse_manifest
+from holdfast.protocol.manifest import DISCOVERY_ACCEPT, parse_manifest
 from holdfast.protocol.manifest_json import MANIFEST_BYTES_MAX
 
 DISCOVERY_PATH = "/discover"
@@ -89,7 +89,7 @@ class Discovery:
         Args:
             headers: sent along, now and with every invocation; None when whoever registers gave none.
         Raises:
-            DiscoveryError: META0003 no usable answer; META0014, META0015 the transport does not fit.
+            DiscoveryError: META0003 no usable answer; META0014 it speaks HTTP/1.1 only.
             ManifestError: META0005, META0012, META0013 the answer cannot be registered.
         """
         try:
@@ -104,13 +104,6 @@ class Discovery:
         content_type = response.headers.get("content-type", "")
         manifest = parse_manifest(content_type, response.body, sdk_version=sdk_version)
         _check_showable(response.body)
-        if endpoint.http11 and manifest.protocol_mode is ProtocolMode.BIDI_STREAM:
-            raise DiscoveryError(
-                "META0015",
-                f"{canonical_uri(endpoint)} is registered with HTTP/1.1, which cannot carry the "
-                "bidirectional streams its manifest asks for. Register without use_http_11, or make it "
-                "REQUEST_RESPONSE",
-            )
         return Discovered(
             uri=canonical_uri(endpoint),
             endpoint=endpoint,

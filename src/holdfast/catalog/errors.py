@@ -16,7 +16,7 @@ class CatalogFileError(CatalogError):
 
 class DiscoveryError(CatalogError):
     """A deployment did not answer discovery in a usable way: META0003 unreachable or a bad status, META0014
-    it speaks HTTP/1.1 only, META0015 it wants a stream its transport cannot carry."""
+    it speaks HTTP/1.1 only."""
 
 
 class RegistrationRefused(CatalogError):

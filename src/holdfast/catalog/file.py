@@ -16,13 +16,13 @@ from typing import NamedTuple
 
 import apsw
 
-from holdfast.catalog.contents import Contents, Registered, Revision
+from holdfast.catalog.contents import Contents, Registered, Revision, mode_of
 from holdfast.catalog.errors import CatalogFileError
-from holdfast.catalog.model import Deployment, Mode
+from holdfast.catalog.model import Deployment
 from holdfast.catalog.settings import Patch
 from holdfast.invoker.http.api import Endpoint
 from holdfast.protocol.errors import ManifestError
-from holdfast.protocol.manifest import ProtocolMode, parse_manifest
+from holdfast.protocol.manifest import parse_manifest
 
 _BUSY_TIMEOUT_MS = 5_000
 _ANY_VERSION_MAX = 2**31 - 1
@@ -52,8 +52,7 @@ MIGRATIONS = (
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE service (
         name TEXT PRIMARY KEY,
-        counter INTEGER NOT NULL,     -- highest revision ever
-        latest TEXT                   -- deployment of new invocations; NULL when it was deleted
+        counter INTEGER NOT NULL      -- highest revision ever
     ) STRICT, WITHOUT ROWID;
     """,
 )
@@ -140,13 +139,7 @@ class CatalogFile:
         ):
             registered = self._registered(_DeploymentRow(*row), revisions.get(row[0], {}))
             deployments[registered.deployment.id] = registered
-        latest: dict[str, str] = {}
-        counters: dict[str, int] = {}
-        for name, counter, deployment in self._open.execute("SELECT name, counter, latest FROM service"):
-            counters[name] = counter
-            if deployment is not None:
-                latest[name] = deployment
-        return Contents(deployments, latest, counters)
+        return Contents(deployments, dict(self._open.execute("SELECT name, counter FROM service")))
 
     def save(self, before: Contents, after: Contents) -> None:
         """Make `after` durable; only what differs from `before`, which is on disk, is written.
@@ -170,12 +163,10 @@ class CatalogFile:
             if before.deployments.get(id_) is not registered:
                 _put(db, registered)
         for name, counter in after.counters.items():
-            latest = after.latest.get(name)
-            if (before.counters.get(name), before.latest.get(name)) != (counter, latest):
+            if before.counters.get(name) != counter:
                 db.execute(
-                    "INSERT INTO service VALUES (?1, ?2, ?3) "
-                    "ON CONFLICT DO UPDATE SET counter = ?2, latest = ?3",
-                    (name, counter, latest),
+                    "INSERT INTO service VALUES (?1, ?2) ON CONFLICT DO UPDATE SET counter = ?2",
+                    (name, counter),
                 )
 
     @property
@@ -213,12 +204,12 @@ class CatalogFile:
                 "catalog_manifest",
                 f"the manifest of deployment {row.id} in {self._path} cannot be read: {error.message}",
             ) from error
-        streams = manifest.protocol_mode is ProtocolMode.BIDI_STREAM
+        endpoint = Endpoint.parse(row.uri, bool(row.http11))
         deployment = Deployment(
             id=row.id,
             uri=row.uri,
-            endpoint=Endpoint.parse(row.uri, bool(row.http11)),
-            mode=Mode.BIDI_STREAM if streams else Mode.REQUEST_RESPONSE,
+            endpoint=endpoint,
+            mode=mode_of(manifest, endpoint),
             http_version=row.http_version,
             min_protocol_version=manifest.min_protocol_version,
             max_protocol_version=manifest.max_protocol_version,

@@ -40,8 +40,8 @@ class Deployment:
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """A handler with its effective settings: server default, then service, then handler, then the
-    operator's patch of the service."""
+    """A handler with its effective settings: server default, then service, then the operator's
+    patch of the service, then what the handler itself insists on."""
 
     service: str
     name: str
@@ -98,6 +98,7 @@ class Service:
     type: ServiceType
     revision: int
     deployment: str
+    mode: Mode
     manifest: ServiceManifest
     settings: Settings
     handlers: Mapping[str, Handler]

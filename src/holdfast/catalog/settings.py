@@ -1,10 +1,11 @@
 """Effective settings of a handler, layered once at registration so that nobody asks again per invocation.
 
-    server defaults <- the service's manifest <- the handler's manifest <- an operator's patch <- ceilings
+    server defaults <- the service's manifest <- an operator's patch <- the handler's manifest <- ceilings
 
-A level that does not say leaves the value of the level before. Two values are not simply replaced: a handler
-is public only where both it and its service are, so that publishing a service never exposes a handler its
-author kept private; and ceilings cut whatever the other levels agreed on.
+A level that does not say leaves the value of the level before. A patch is of the service, so what a handler
+insists on stays. Two values are not simply replaced: a handler is public only where both it and its service
+are, so that publishing a service never exposes a handler its author kept private; and ceilings cut whatever
+the other levels agreed on.
 """
 
 from __future__ import annotations
@@ -71,11 +72,7 @@ def service_settings(
     service: ServiceManifest, patch: Patch, defaults: Defaults
 ) -> tuple[Settings, tuple[str, ...]]:
     """The service's own settings, and a line for each that a ceiling cut."""
-    wanted = _patched(_with_options(_server(defaults), service.options), patch)
-    run = next((h for h in service.handlers if h.type is HandlerType.WORKFLOW), None)
-    if run is not None and patch.workflow_retention_ms is None:
-        own = run.workflow_completion_retention_ms
-        wanted = replace(wanted, workflow_retention_ms=_or(own, wanted.workflow_retention_ms))
+    wanted = _at_service(service, patch, defaults)
     settings = _cut(wanted, defaults)
     return settings, tuple(
         f"{name} of {format_duration(asked)} is above the server's maximum of {format_duration(got)}"
@@ -91,18 +88,15 @@ def effective_handler(
     service: ServiceManifest, handler: HandlerManifest, patch: Patch, defaults: Defaults, deployment: str
 ) -> Handler:
     """One handler of `deployment` with everything decided."""
-    at_service = _with_options(_server(defaults), service.options)
-    wanted = _with_options(at_service, handler.options)
-    retention = _or(handler.workflow_completion_retention_ms, wanted.workflow_retention_ms)
-    settings = _cut(_patched(replace(wanted, workflow_retention_ms=retention), patch), defaults)
-    service_public = _or(patch.public, at_service.public)
+    at_service = _at_service(service, patch, defaults)
+    settings = _cut(_with_options(at_service, handler.options), defaults)
     return Handler(
         service=service.name,
         name=handler.name,
         service_type=service.type,
         kind=_kind(service.type, handler.type),
         deployment=deployment,
-        public=service_public and not handler.options.ingress_private,
+        public=at_service.public and not handler.options.ingress_private,
         input=handler.input,
         output=handler.output,
         idempotency_retention_ms=settings.idempotency_retention_ms,
@@ -113,6 +107,17 @@ def effective_handler(
         enable_lazy_state=settings.enable_lazy_state,
         retry=settings.retry,
     )
+
+
+def _at_service(service: ServiceManifest, patch: Patch, defaults: Defaults) -> Settings:
+    """The service as a whole. How long a workflow's result stays is said on its run handler and is a setting
+    of the service all the same: the other handlers live as long."""
+    said = _with_options(_server(defaults), service.options)
+    run = next((h for h in service.handlers if h.type is HandlerType.WORKFLOW), None)
+    if run is not None:
+        retention_ms = _or(run.workflow_completion_retention_ms, said.workflow_retention_ms)
+        said = replace(said, workflow_retention_ms=retention_ms)
+    return _patched(said, patch)
 
 
 _CUT_FIELDS = (
