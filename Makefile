@@ -1,0 +1,67 @@
+# Two commands matter: `make demo` sets up and runs the main job, `make test` sets up and runs all tests.
+# Everything works on a fresh clone with Python 3.11, pip, git and (for the interop tests) Node.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+NODE_SERVICES := tests/interop/services/typescript
+NODE_EXAMPLE := examples/claim_agent_ts
+HAS_NPM := $(shell command -v npm 2>/dev/null)
+
+.PHONY: demo demo-typescript test check unit e2e bench bench-quick lock clean setup node-setup
+
+setup: $(STAMP)
+
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $(STAMP)
+
+node-setup:
+ifneq ($(HAS_NPM),)
+	test -d $(NODE_SERVICES)/node_modules || npm ci --silent --no-audit --no-fund --prefix $(NODE_SERVICES)
+	test -d $(NODE_EXAMPLE)/node_modules || npm ci --silent --no-audit --no-fund --prefix $(NODE_EXAMPLE)
+else
+	@echo "npm is not installed: tests of the TypeScript SDK will be skipped"
+endif
+
+# The main job: a claim agent that survives kill -9 of the server and of itself.
+demo: setup
+	$(BIN)/python -m examples.claim_agent.demo
+
+demo-typescript: setup node-setup
+	$(BIN)/python -m examples.claim_agent.demo --agent typescript
+
+# All tests; pytest's summary line comes last.
+test: setup node-setup
+	$(BIN)/python -m pytest
+
+# What to run before every commit: format, lint, types, and the fast tests.
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/python -m pytest -q -m "not e2e and not interop and not slow"
+
+unit: setup
+	$(BIN)/python -m pytest -q -m "not e2e and not interop and not slow"
+
+e2e: setup node-setup
+	$(BIN)/python -m pytest -q -m "e2e or interop"
+
+# Ours against the real Restate server from npm, in interleaved rounds on this machine.
+bench: setup node-setup
+	$(BIN)/python -m bench
+
+bench-quick: setup node-setup
+	$(BIN)/python -m bench --quick
+
+# Resolve pyproject.toml anew into requirements.lock.
+lock: setup
+	$(BIN)/uv pip compile --quiet --all-extras --group dev pyproject.toml --python-version 3.11 -o requirements.lock
+
+clean:
+	rm -rf $(VENV) $(NODE_SERVICES)/node_modules $(NODE_EXAMPLE)/node_modules .pytest_cache .mypy_cache .ruff_cache
