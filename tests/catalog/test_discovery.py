@@ -22,7 +22,7 @@ from .support import CONTENT_TYPE, handler, manifest, service
 NOW_S = 1_795_370_396
 VECTORS = load("discovery")["vectors"]
 UNREACHABLE = RequestFailed(TransportFailure("svc:9080 cannot be reached: refused (META0003)", False, None))
-ONLY_HTTP11 = RequestFailed(TransportFailure("svc:9080 answered with HTTP/1 (META0014)", False, None))
+ONLY_HTTP11 = RequestFailed(TransportFailure("not HTTP/2 (META0014): use_http_11", False, None))
 
 
 def ok(body: bytes, content_type: str = CONTENT_TYPE) -> Response:

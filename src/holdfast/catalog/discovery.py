@@ -176,14 +176,10 @@ def canonical_uri(endpoint: Endpoint) -> str:
 
 
 def _unreachable(endpoint: Endpoint, failed: RequestFailed) -> DiscoveryError:
+    """The client's reason names its code where it knows that the peer speaks HTTP/1.1 only."""
     reason = str(failed)
-    if "META0014" in reason:
-        return DiscoveryError(
-            "META0014",
-            f"error when calling '{canonical_uri(endpoint)}': {reason}. If it speaks HTTP/1.1 only, "
-            "register it with use_http_11",
-        )
-    return DiscoveryError("META0003", f"error when calling '{canonical_uri(endpoint)}': {reason}")
+    code = "META0014" if "META0014" in reason else "META0003"
+    return DiscoveryError(code, f"error when calling '{canonical_uri(endpoint)}': {reason}")
 
 
 def _bad_status(endpoint: Endpoint, response: Response) -> DiscoveryError:
