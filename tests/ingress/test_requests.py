@@ -115,13 +115,19 @@ def test_a_bare_delay_is_milliseconds() -> None:
 
 def test_refusals_say_why() -> None:
     cases: list[tuple[bytes, int, str]] = [
-        (post_json("/Greeter/secret", b"1"), 400, "private"),
+        (post_json("/Greeter/secret", b"1"), 400, "the invoked service is not public"),
+        (get("/Greeter/nope").replace(b"GET", b"DELETE"), 404, "the handler 'nope' was not found"),
+        (get("/restate/call/Greeter/greet/x"), 400, "bad path, expected /restate/call/"),
+        (get("/restate/send/Greeter"), 400, "bad path, expected /restate/call/"),
+        (get("/restate/invocation/Nope/h/k/output"), 404, "service 'Nope' not found"),
+        (get("/restate/invocation/Counter/add/k/output"), 400, "bad path, expected either /restate/in"),
+        (get("/restate/invocation/Greeter/x/greet/k/attach"), 404, "not found"),
         (post_json("/Greeter/greet", b"1", "idempotency-key: "), 400, "it is empty"),
         (post_json("/restate/scope/s/call/Greeter/greet", b"1"), 400, "vqueues"),
         (post_json("/Greeter/greet?limit-key=a", b"1"), 400, "limit-key requires a scope"),
         (post_json("/restate/scope/s/call/Greeter/greet?%ff=1", b"1"), 400, "bad query parameters"),
         (post("/restate/attach", b'{"target":"workflow"}'), 500, "missing field `workflowName`"),
-        (post("/restate/attach", b"{"), 500, "cannot read body: invalid attach body"),
+        (post("/restate/attach", b"{"), 500, "cannot read body: invalid request body"),
         (post("/restate/lookup", b'{"target":"workflow","scope":"s"}'), 400, "vqueues"),
         (post("/restate/lookup", b'{"target":"\\ud800"}'), 500, "half of a surrogate pair"),
         (post("/restate/attach/x"), 405, "method not allowed"),
@@ -148,7 +154,7 @@ def test_scopes_and_limit_keys_reach_the_engine_when_enabled() -> None:
             assert (await on.ask(post(path, b"", "x-restate-limit-key: a/b"))).status == 202
             assert (on.engine.made[0].request.scope, on.engine.made[0].request.limit_key) == ("s1", "a/b")
             assert "bad limit key" in message(await on.ask(post(path.replace("=no", "=a/b/c"))))
-            assert "bad scope" in message(await on.ask(post(path.replace("/s1/", "/s%201/"))))
+            assert "bad scope value" in message(await on.ask(post(path.replace("/s1/", "/s%201/"))))
 
     run(story())
 

@@ -94,13 +94,15 @@ def test_the_fixed_routes(path: str, route: Route) -> None:
     ("path", "status", "message"),
     [
         ("/", 400, "bad path: /"),
+        ("//", 400, "bad path: /"),
+        ("/a//", 400, "bad path: /a"),
         ("/Greeter", 400, "bad path: /Greeter"),
         ("/a/b/c/d/e/f/g/h", 400, "bad path: /a/b/c/d/e/f/g/h"),
         ("*", 400, "bad path: *"),
         ("/openapi/Greeter", 404, "not found"),
         ("/restate/signals/x/y", 404, "not found"),
         ("/restate/a/sign_1x/cancel", 404, "not found"),
-        ("/restate/workflow/Flow/%ff/attach", 400, "bad path, cannot decode '%ff'"),
+        ("/restate/workflow/Flow/%ff/attach", 400, "bad path, cannot decode key: '%ff'"),
     ],
 )
 def test_refused_paths(path: str, status: int, message: str) -> None:

@@ -4,7 +4,7 @@ Everything is a callback. A request that needs the engine becomes a small object
 exchange until the engine has answered; the set of them is the bound on concurrent requests, and what a
 shutdown refuses when its grace ends.
 
-Order of the checks of an invocation, first failure wins: path, service, method, handler, private, scope and
+Order of the checks of an invocation, first failure wins: path, service, handler, private, method, scope and
 limit key, idempotency key, delay, load, body.
 """
 
@@ -114,13 +114,13 @@ class Dispatcher:
         if service_type is None:
             raise errors.service_not_found(service)
         key, name, send = locate(route, service_type)
-        if exchange.method != "POST" and exchange.method != "GET":
-            raise RequestError(405, errors.METHOD_NOT_ALLOWED)
         handler = catalog.handler(service, name)
         if handler is None:
             raise errors.handler_not_found(service, name)
         if not handler.public:
-            raise errors.handler_private(service, name)
+            raise RequestError(400, errors.PRIVATE)
+        if exchange.method != "POST" and exchange.method != "GET":
+            raise RequestError(405, errors.METHOD_NOT_ALLOWED)
 
         headers = [("x-restate-ingress-path", exchange.target)]
         idempotency_key = content_type = trace_parent = limit_key = delay = None
@@ -186,9 +186,9 @@ class Dispatcher:
     def _check_flow_control(self, scope: str | None, limit_key: str | None) -> None:
         if scope is None:
             raise RequestError(400, errors.LIMIT_KEY_WITHOUT_SCOPE)
+        check_scope(scope)
         if not self._limits.scopes_enabled:
             raise RequestError(400, errors.SCOPES_DISABLED)
-        check_scope(scope)
         if limit_key is not None:
             check_limit_key(limit_key)
 

@@ -25,6 +25,18 @@ NO_ROUTE: Final = "not found"
 EXPECTED_PATHS: Final = (
     "bad path, expected either /:service-name/:handler or /:object-name/:object-key/:handler"
 )
+EXPECTED_NEWER_PATHS: Final = (
+    "bad path, expected /restate/call/:service/:handler, /restate/send/:service/:handler, "
+    "/restate/scope/:scope/call/:service/:handler, /restate/attach/:invocation_id, "
+    "/restate/output/:invocation_id, or /restate/lookup"
+)
+EXPECTED_INVOCATION_PATHS: Final = (
+    "bad path, expected either /restate/invocation/:invocation_id/output or "
+    "/restate/invocation/:invocation_id/attach or "
+    "/restate/invocation/:invocation_target/:idempotency_key/output or "
+    "/restate/invocation/:invocation_target/:idempotency_key/attach"
+)
+PRIVATE: Final = "the invoked service is not public"
 DELAY_ON_CALL: Final = (
     "cannot use the delay query parameter with calls. The delay is supported only with sends"
 )
@@ -68,12 +80,6 @@ def handler_not_found(service: str, handler: str) -> RequestError:
         404,
         f"the service '{service}' exists, but the handler '{handler}' was not found, check that the handler "
         "exists in the latest registered service version.",
-    )
-
-
-def handler_private(service: str, handler: str) -> RequestError:
-    return RequestError(
-        400, f"the handler '{service}/{handler}' is private, it can be called by other handlers only"
     )
 
 

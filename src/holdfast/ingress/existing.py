@@ -29,6 +29,7 @@ from holdfast.partition.api import Engine
 from holdfast.partition.placement import idempotent_id, workflow_id
 from holdfast.protocol.errors import InvalidId
 from holdfast.protocol.ids import decode_invocation_id, encode_invocation_id, parse_awakeable_id
+from holdfast.protocol.manifest import ServiceType
 
 AWAKEABLE_SIGNAL_MIN = 17
 """Lower signal indexes are built in; an awakeable that names one was not made by an SDK."""
@@ -38,6 +39,8 @@ _REJECT_CODE = 500
 
 class Handlers(Protocol):
     def handler(self, service: str, handler: str) -> Handler | None: ...
+
+    def service_type(self, service: str) -> ServiceType | None: ...
 
 
 def find_existing(
@@ -52,6 +55,8 @@ def find_existing(
         raise RequestError(405, errors.METHOD_NOT_ALLOWED)
     verb = route.verb
     target = _target_in_body(verb, exchange.body) if isinstance(route, ByBody) else route
+    if isinstance(route, ByIdempotencyKey):
+        _check_key(route, catalog.service_type(route.service))
     id_ = invocation_id_of(target)
     if verb is Verb.LOOKUP:
         body = f'{{"invocationId":"{encode_invocation_id(id_)}"}}'
@@ -66,6 +71,17 @@ def find_existing(
     else:
         output = Output(exchange, waits, id_, handler)
         output.watch = engine.attach(id_, output.on_answer)
+
+
+def _check_key(route: ByIdempotencyKey, service_type: ServiceType | None) -> None:
+    """Whether the path has a key is known from its length alone; the service has to agree."""
+    if service_type is None:
+        raise errors.service_not_found(route.service)
+    keyed = service_type is not ServiceType.SERVICE
+    if keyed and route.key is None:
+        raise RequestError(400, errors.EXPECTED_INVOCATION_PATHS)
+    if not keyed and route.key is not None:
+        raise RequestError(404, errors.NO_ROUTE)
 
 
 def invocation_id_of(target: Existing) -> InvocationId:
@@ -156,4 +172,5 @@ def _text(verb: Verb, value: dict[str, object], field: str) -> str:
 
 
 def _unreadable(verb: Verb, reason: str) -> RequestError:
-    return RequestError(500, f"cannot read body: invalid {verb} body: {reason}")
+    kind = "lookup" if verb is Verb.LOOKUP else "request"
+    return RequestError(500, f"cannot read body: invalid {kind} body: {reason}")

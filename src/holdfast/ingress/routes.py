@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import Final, TypeAlias
 from urllib.parse import unquote_to_bytes
 
-from holdfast.ingress.errors import EXPECTED_PATHS, NO_ROUTE, RequestError
+from holdfast.ingress.errors import EXPECTED_NEWER_PATHS, EXPECTED_PATHS, NO_ROUTE, RequestError
 from holdfast.protocol.manifest import ServiceType
 
 SEGMENTS_MIN: Final = 2
@@ -95,7 +95,9 @@ def parse_path(path: str) -> Route:
     Raises:
         RequestError: 400 for a path of the wrong shape or encoding, 404 for one that is reserved or unknown.
     """
-    segments = (path[1:-1] if path[-1:] == "/" else path[1:]).split("/")
+    if path[-1:] == "/":
+        path = path.rstrip("/") or "/"
+    segments = path[1:].split("/")
     if not SEGMENTS_MIN <= len(segments) <= SEGMENTS_MAX or path[:1] != "/":
         raise RequestError(400, f"bad path: {path}")
     first = segments[0]
@@ -147,7 +149,7 @@ def locate(invoke: Invoke, service_type: ServiceType) -> tuple[str | None, str, 
         if send:
             count += 1
     if len(rest) != count:
-        raise RequestError(400, EXPECTED_PATHS)
+        raise RequestError(400, EXPECTED_PATHS if invoke.send is None else EXPECTED_NEWER_PATHS)
     if keyed:
         return decode(rest[0]), rest[1], send
     return None, rest[0], send
@@ -164,14 +166,18 @@ def decode(segment: str) -> str:
     try:
         return unquote_to_bytes(segment).decode()
     except UnicodeDecodeError as error:
-        message = f"bad path, cannot decode '{segment}': it is not UTF-8 ({error.reason})"
+        message = f"bad path, cannot decode key: '{segment}' is not UTF-8 ({error.reason})"
         raise RequestError(400, message) from None
 
 
 def check_scope(scope: str) -> None:
     """Raise RequestError 400 unless `scope` has the form of one."""
     if _SCOPE.fullmatch(scope) is None:
-        raise RequestError(400, f"bad scope '{scope}', expected 1 to 36 characters of a-z A-Z 0-9 _ . -")
+        if 1 <= len(scope) <= 36:
+            reason = "value contains characters outside the allowed set [a-zA-Z0-9_.-]"
+        else:
+            reason = f"value has {len(scope)} characters, expected 1 to 36"
+        raise RequestError(400, f"bad scope value: {reason}")
 
 
 def check_limit_key(limit_key: str) -> None:

@@ -27,14 +27,14 @@ def check_input(rule: InputRule | None, content_type: str | None, body: bytes) -
     if not body and content_type is None and (expected is None or not rule.required):
         return
     if expected is None:
-        found = f"{len(body)} bytes" if body else f"the content-type '{content_type}'"
-        raise _invalid(f"this handler takes neither body nor content-type, got {found}")
+        found = "no content-type" if content_type is None else f"content-type '{content_type}'"
+        raise _invalid(f"Expected body and content-type to be empty, but wasn't with {found}")
     if content_type != expected and not _matches(content_type, expected):
         if content_type is None:
-            raise _invalid(f"Content-type is missing, expected '{expected}'")
+            raise _invalid("Empty content-type")
         raise _invalid(f"Content-type '{content_type}' does not match '{expected}'")
     if not body and rule.json_schema is not None:
-        raise _invalid("the body is empty, this handler expects a JSON value")
+        raise _invalid("Empty body not allowed")
 
 
 def output_content_type(rule: OutputRule | None, body: bytes) -> str | None:
