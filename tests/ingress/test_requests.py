@@ -104,7 +104,7 @@ def test_an_idempotent_call_joins_the_first_and_then_says_when_it_expires() -> N
 def test_a_bare_delay_is_milliseconds() -> None:
     async def story() -> None:
         async with served() as on:
-            reply = await on.ask(post_json("/Greeter/greet/send?delay=1500", b'"a"'))
+            reply = await on.ask(post_json("/Greeter/greet/send?%ff=%ff&Delay=1500", b'"a"'))
             assert json.loads(reply.body)["executionTime"] == "2023-11-14T22:13:21.500000000Z"
             assert on.engine.made[0].request.start_at == NOW_MS + 1500
             assert (await on.ask(post_json("/Greeter/greet/send?delay=60+sec", b'"a"'))).status == 202
@@ -125,7 +125,6 @@ def test_refusals_say_why() -> None:
         (post_json("/Greeter/greet", b"1", "idempotency-key: "), 400, "it is empty"),
         (post_json("/restate/scope/s/call/Greeter/greet", b"1"), 400, "vqueues"),
         (post_json("/Greeter/greet?limit-key=a", b"1"), 400, "limit-key requires a scope"),
-        (post_json("/restate/scope/s/call/Greeter/greet?%ff=1", b"1"), 400, "bad query parameters"),
         (post("/restate/attach", b'{"target":"workflow"}'), 500, "missing field `workflowName`"),
         (post("/restate/attach", b"{"), 500, "cannot read body: invalid request body"),
         (post("/restate/lookup", b'{"target":"workflow","scope":"s"}'), 400, "vqueues"),

@@ -102,6 +102,10 @@ def test_the_fixed_routes(path: str, route: Route) -> None:
         ("/openapi/Greeter", 404, "not found"),
         ("/restate/signals/x/y", 404, "not found"),
         ("/restate/a/sign_1x/cancel", 404, "not found"),
+        ("/restate/a/sign_1x", 400, "bad path, expected either /restate/awakeables/:id/resolve"),
+        ("/restate/workflow/Flow/w", 400, "bad path, expected either /restate/workflow/"),
+        ("/restate/invocation/inv_1x", 400, "bad path, expected either /restate/invocation/"),
+        ("/restate/attach/a/b", 400, "bad path, expected /restate/call/"),
         ("/restate/workflow/Flow/%ff/attach", 400, "bad path, cannot decode key: '%ff'"),
     ],
 )

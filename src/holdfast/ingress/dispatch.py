@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import re
 from json import dumps
-from typing import Final, Protocol
+from typing import Protocol
 from urllib.parse import parse_qsl
 
 from holdfast.catalog.model import Handler
@@ -36,8 +36,6 @@ from holdfast.ingress.rules import check_input
 from holdfast.ingress.waits import Call, Send, Waits
 from holdfast.partition.api import Engine
 from holdfast.protocol.manifest import ServiceType
-
-QUERY_FIELDS_MAX: Final = 64
 
 _log = logging.getLogger(__name__)
 
@@ -194,11 +192,9 @@ class Dispatcher:
 
 
 def _parameters(query: str) -> dict[str, str]:
-    try:
-        pairs = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=QUERY_FIELDS_MAX)
-    except (ValueError, UnicodeDecodeError) as error:
-        raise RequestError(400, f"bad query parameters: {error}") from None
-    return dict(pairs)
+    """Query parameters by lower-case name. Whatever else a caller's URL carries is none of our business."""
+    pairs = parse_qsl(query, keep_blank_values=True, errors="replace")
+    return {name.lower(): value for name, value in pairs}
 
 
 def _require(exchange: Exchange, method: str) -> None:

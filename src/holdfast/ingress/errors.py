@@ -36,6 +36,13 @@ EXPECTED_INVOCATION_PATHS: Final = (
     "/restate/invocation/:invocation_target/:idempotency_key/output or "
     "/restate/invocation/:invocation_target/:idempotency_key/attach"
 )
+EXPECTED_WORKFLOW_PATHS: Final = (
+    "bad path, expected either /restate/workflow/:workflow_name/:workflow_key/output or "
+    "/restate/workflow/:workflow_name/:workflow_key/attach"
+)
+EXPECTED_AWAKEABLE_PATHS: Final = (
+    "bad path, expected either /restate/awakeables/:id/resolve or /restate/awakeables/:id/reject"
+)
 PRIVATE: Final = "the invoked service is not public"
 DELAY_ON_CALL: Final = (
     "cannot use the delay query parameter with calls. The delay is supported only with sends"

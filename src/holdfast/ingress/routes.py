@@ -16,14 +16,25 @@ from enum import StrEnum
 from typing import Final, TypeAlias
 from urllib.parse import unquote_to_bytes
 
+from holdfast.ingress import errors
 from holdfast.ingress.errors import EXPECTED_NEWER_PATHS, EXPECTED_PATHS, NO_ROUTE, RequestError
 from holdfast.protocol.manifest import ServiceType
 
 SEGMENTS_MIN: Final = 2
 SEGMENTS_MAX: Final = 7
+SCOPE_CHARS_MAX: Final = 36
 
 _SCOPE = re.compile(r"[a-zA-Z0-9_.-]{1,36}")
 _LIMIT_KEY = re.compile(r"[a-zA-Z0-9_.-]{1,36}(/[a-zA-Z0-9_.-]{1,36})?")
+
+
+_SHAPES = {
+    "invocation": ((3, 5, 6), errors.EXPECTED_INVOCATION_PATHS),
+    "workflow": ((4,), errors.EXPECTED_WORKFLOW_PATHS),
+    "awakeables": ((3,), errors.EXPECTED_AWAKEABLE_PATHS),
+    "a": ((3,), errors.EXPECTED_AWAKEABLE_PATHS),
+} | dict.fromkeys(("call", "send", "scope", "attach", "output", "lookup"), ((), errors.EXPECTED_NEWER_PATHS))
+"""Below `/restate/`: how many segments there have to be, and what to say when there are not."""
 
 
 class Verb(StrEnum):
@@ -130,6 +141,8 @@ def _restate(segments: list[str]) -> Route:
             return CompleteAwakeable(id_text, verb == "resolve")
         case ["health"]:
             return Health()
+        case [first, *_] if first in _SHAPES and len(segments) not in _SHAPES[first][0]:
+            raise RequestError(400, _SHAPES[first][1])
         case _:
             raise RequestError(404, NO_ROUTE)
 
@@ -173,10 +186,11 @@ def decode(segment: str) -> str:
 def check_scope(scope: str) -> None:
     """Raise RequestError 400 unless `scope` has the form of one."""
     if _SCOPE.fullmatch(scope) is None:
-        if 1 <= len(scope) <= 36:
-            reason = "value contains characters outside the allowed set [a-zA-Z0-9_.-]"
-        else:
-            reason = f"value has {len(scope)} characters, expected 1 to 36"
+        reason = "value contains characters outside the allowed set [a-zA-Z0-9_.-]"
+        if not scope:
+            reason = "value cannot be empty"
+        elif len(scope) > SCOPE_CHARS_MAX:
+            reason = f"value too long: {len(scope.encode())} bytes (max {SCOPE_CHARS_MAX})"
         raise RequestError(400, f"bad scope value: {reason}")
 
 
