@@ -95,9 +95,9 @@ def print_table(rows: list[Row], servers: list[str], results: dict[tuple[Row, st
         if set(servers) == set(SERVERS):
             ours, theirs = results[row, "holdfast"], results[row, "restate"]
             steps = step_us(results, row, "holdfast"), step_us(results, row, "restate")
-            step_ratio = f"{steps[0] / steps[1]:.2f}" if steps[0] is not None and steps[1] else ""
+            step_ratio = f"**{steps[0] / steps[1]:.2f}**" if steps[0] is not None and steps[1] else ""
             print(
-                f"| | **ours / theirs** | **{ours.server_us / theirs.server_us:.2f}** | **{step_ratio}** "
+                f"| | **ours / theirs** | **{ours.server_us / theirs.server_us:.2f}** | {step_ratio} "
                 f"| {ours.rate / theirs.rate:.2f} | {ours.p50_ms / theirs.p50_ms:.2f} "
                 f"| {ours.p99_ms / theirs.p99_ms:.2f} | {ours.rss_mb / theirs.rss_mb:.2f} "
                 f"| {ours.service_us / max(theirs.service_us, 1e-9):.2f} | |"

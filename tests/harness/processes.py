@@ -1,7 +1,8 @@
 """One operating system process, its log file and its end.
 
 The hard part is never leaving one behind: every process is started in a session of its own, remembered
-in a table, and whatever is still in the table when the interpreter exits is killed by id.
+in a table, and whatever is still in the table when the interpreter exits is killed by id. SIGTERM is made
+an ordinary exit for that, since Python would otherwise end without running anything.
 """
 
 import atexit
@@ -11,6 +12,8 @@ import random
 import signal
 import socket
 import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -94,6 +97,7 @@ class Process:
         return self._child is not None and self._child.poll() is None
 
     def start(self) -> None:
+        _exit_on_sigterm()
         with self.log_path.open("ab") as log:
             self._child = subprocess.Popen(
                 self._command,
@@ -150,6 +154,13 @@ class Process:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(child.pid, signal.SIGKILL)
         _running.pop(child.pid, None)
+
+
+def _exit_on_sigterm() -> None:
+    """Let SIGTERM unwind like an error; a handler somebody else installed stays."""
+    if threading.current_thread() is threading.main_thread():
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 
 
 def _end_all() -> None:
