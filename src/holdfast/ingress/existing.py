@@ -7,7 +7,7 @@ never looked up: the id is a function of the names (protocol, "Identifiers").
 from __future__ import annotations
 
 from json import JSONDecodeError, loads
-from typing import Protocol
+from typing import Protocol, cast
 
 from holdfast.catalog.model import Handler
 from holdfast.core.model import Failure, InvocationId, Success
@@ -133,11 +133,12 @@ _TARGETS = ("workflow", "idempotentInvocation", "invocation")
 
 def _target_in_body(verb: Verb, body: bytes) -> Existing:
     try:
-        value: object = loads(body)
+        parsed: object = loads(body)
     except (JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _unreadable(verb, str(error)) from None
-    if not isinstance(value, dict):
+    if not isinstance(parsed, dict):
         raise _unreadable(verb, "expected an object with the field `target`")
+    value = cast("dict[str, object]", parsed)
     kind = _text(verb, value, "target")
     if _optional(verb, value, "scope") is not None:
         raise RequestError(400, errors.SCOPES_DISABLED)
