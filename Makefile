@@ -9,6 +9,9 @@ NODE_SERVICES := tests/interop/services/typescript
 NODE_EXAMPLE := examples/claim_agent_ts
 HAS_NPM := $(shell command -v npm 2>/dev/null)
 
+# Tests start many processes: without cached bytecode each of them compiles everything anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo demo-typescript test check unit e2e bench bench-quick lock clean setup node-setup
 
 setup: $(STAMP)

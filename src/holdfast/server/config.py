@@ -1,8 +1,8 @@
 """The server's options: one list, read from a TOML file, the environment and the command line.
 
 Later wins: default, file, environment (`HOLDFAST_<OPTION>`), command line. Durations are text such as `1m`,
-`500ms` or `PT1H`; sizes are bytes. `Config` is the only definition: the command line, `--print-config` and
-docs/configuration.md are made from it.
+`500ms` or `PT1H`; sizes are bytes. `Config` is the only definition: the command line and `--print-config` are
+made from it.
 """
 
 from __future__ import annotations
