@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from struct import pack
 
 from holdfast.query.flatbuffer import Scalar, Structs, Table, Tables, Text, encode
-from holdfast.query.types import UNSIGNED_SHIFT, SqlValue, Type
+from holdfast.query.types import UNSIGNED_SHIFT, SqlValue, Type, id_text
 
 _VERSION_5 = 4
 _SCHEMA, _RECORD_BATCH = 1, 3
@@ -102,6 +102,10 @@ def _variable(values: Sequence[SqlValue]) -> list[bytes]:
     return [pack(f"<{len(offsets)}q", *offsets), b"".join(parts)]
 
 
+def _ids(values: Sequence[SqlValue]) -> list[bytes]:
+    return _variable([id_text(value) for value in values])
+
+
 def _raw(value: SqlValue) -> bytes:
     if isinstance(value, bytes):
         return value
@@ -121,6 +125,7 @@ _FIXED = {
     Type.TIMESTAMP: _Kind(10, Table((Scalar("h", 1), Text("+00:00"))), _integers),
     Type.DURATION: _Kind(18, Table((Scalar("h", 1),)), _integers),
     Type.LIST: _TEXT,
+    Type.RAW_ID: _Kind(20, _EMPTY, _ids),
 }
 _EXPECTED = {Type.INTEGER: _INTEGER, Type.FLOAT: _FLOAT, Type.BINARY: _BINARY}
 

@@ -71,7 +71,7 @@ class Connection:
         connection.set_busy_timeout(BUSY_TIMEOUT_MS)
         # Double quotes are names and nothing else: a misspelt column must not turn into a text.
         connection.config(apsw.SQLITE_DBCONFIG_DQS_DML, 0)
-        register(connection)
+        self._answered = register(connection)
         connection.execute(_SETUP)
         connection.executemany("INSERT INTO columns VALUES (?, ?, ?, ?)", _column_rows())
         try:
@@ -133,6 +133,7 @@ class Connection:
             QueryError: 500 what SQLite says is wrong with it, or a bound was passed.
         """
         self._deadline = time.monotonic() + seconds_max
+        self._answered.forget()
         rows: list[tuple[SqlValue, ...]] = []
         size = 0
         cursor = self._connection.cursor()

@@ -13,8 +13,11 @@ from typing import TypeAlias
 
 from sqlglot import exp
 
+from holdfast.protocol.errors import InvalidId
+from holdfast.protocol.ids import decode_invocation_id
 from holdfast.query.errors import QueryError
-from holdfast.query.scope import Scope
+from holdfast.query.scope import Reference, Scope, Source
+from holdfast.query.tables import RAW_ID, Key
 from holdfast.query.types import UNSIGNED_SHIFT, Type, parse_timestamp
 
 _MS: dict[str, float] = {
@@ -121,6 +124,9 @@ class Dialect:
         if alias and not scope.has(alias):
             node.set("table", None)
             alias = ""
+        found = scope.sources_of(alias, node.name) if node.name == "id" else []
+        if len(found) == 1 and found[0].reference and found[0].reference.table.key is Key.INVOCATION:
+            return _late_id(node, found[0], found[0].reference)
         return scope.column(alias, node.name)
 
     def _literal(self, node: exp.Expr, scope: Scope) -> Type:
@@ -145,6 +151,8 @@ class Dialect:
 
     def _comparison(self, node: exp.Expr, scope: Scope) -> Type:
         left, right = self.visit(node.this, scope), self.visit(node.expression, scope)
+        if isinstance(node, exp.EQ | exp.NEQ):
+            _compare_raw_ids(node)
         _align(node.this, left, node.expression, right)
         return Type.BOOLEAN
 
@@ -155,6 +163,10 @@ class Dialect:
             self.visit(query, scope)
         for value in list(node.expressions):
             _align(node.this, type_, value, self.visit(value, scope))
+        raw, values = raw_id(node.this), [_decoded(value) for value in node.expressions]
+        if raw is not None and values and all(values):
+            node.this.replace(raw)
+            node.set("expressions", values)
         return Type.BOOLEAN
 
     def _between(self, node: exp.Expr, scope: Scope) -> Type:
@@ -225,12 +237,25 @@ class Dialect:
         return Type.FLOAT if floating else Type.INTEGER
 
     def _first_or_last(self, node: exp.Expr, scope: Scope) -> Type:
-        types = [self.visit(child, scope) for child in list(node.iter_expressions())]
-        window = node.parent
-        if not (isinstance(window, exp.Window) and window.this is node):
-            name = "hf_first" if isinstance(node, exp.FirstValue) else "hf_last"
-            node.replace(exp.func(name, node.this.copy()))
-        return types[0]
+        """As a window function SQLite has it. As an aggregate there are two quick ways for what clients ask:
+        without order it is any row's value, which grouping gives anyway, and always the same row's; the id
+        that comes first in time is the least of all texts `time id`."""
+        order = node.this if isinstance(node.this, exp.Order) else None
+        type_ = self.visit(node.this if order is None else order.this, scope)
+        key_types = [] if order is None else [self.visit(key.this, scope) for key in order.expressions]
+        window, select = node.parent, node.find_ancestor(exp.Select)
+        if isinstance(window, exp.Window) and window.this is node:
+            return type_
+        first = isinstance(node, exp.FirstValue)
+        if order is None and select is not None and select.args.get("group"):
+            node.replace(exp.Paren(this=node.this.copy()))
+        elif order is not None and key_types == [Type.TIMESTAMP] and raw_id(order.this) is not None:
+            ordered = order.expressions[0]
+            least = first is not bool(ordered.args.get("desc"))
+            node.replace(_first_id(order.this, ordered.this, "min" if least else "max"))
+        else:
+            node.replace(exp.func("hf_first" if first else "hf_last", node.this.copy()))
+        return type_
 
     def _array(self, node: exp.Expr, scope: Scope) -> Type:
         if self.visit(node.this, scope) is Type.TIMESTAMP:
@@ -282,6 +307,59 @@ class Dialect:
     def _instant(self, node: exp.Expr, scope: Scope) -> None:
         if self.visit(node, scope) is Type.TEXT:
             node.replace(exp.func("hf_instant", node.copy()))
+
+
+def _late_id(node: exp.Expr, source: Source, reference: Reference) -> Type:
+    """Ids are read as they are stored and become text where they are used: a query that compares, joins or
+    counts them needs no text at all."""
+    reference.used.add(RAW_ID)
+    text: exp.Expr = exp.func("hf_id", exp.column(RAW_ID, table=source.alias, quoted=True))
+    if isinstance(node.parent, exp.Select) and node.arg_key == "expressions":
+        text = exp.alias_(text, node.name, quoted=True)
+    node.replace(text)
+    return Type.TEXT
+
+
+def raw_id(node: exp.Expr) -> exp.Expr | None:
+    """The raw id inside `_late_id`'s text."""
+    is_text = isinstance(node, exp.Anonymous) and node.name == "hf_id"
+    return node.expressions[0].copy() if is_text else None
+
+
+def _decoded(node: exp.Expr) -> exp.Expr | None:
+    """The raw id a literal text means; None when it is no id."""
+    if not isinstance(node, exp.Literal) or not node.is_string:
+        return None
+    try:
+        return exp.HexString(this=decode_invocation_id(node.name).hex())
+    except InvalidId:
+        return None
+
+
+def _compare_raw_ids(node: exp.Expr) -> None:
+    left = raw_id(node.this) or _decoded(node.this)
+    right = raw_id(node.expression) or _decoded(node.expression)
+    if left is not None and right is not None:
+        node.this.replace(left)
+        node.expression.replace(right)
+
+
+def _first_id(id_: exp.Expr, at: exp.Expr, aggregate: str) -> exp.Expr:
+    """`hf_id` of the raw id with the least (or greatest) instant; 20 digits make texts compare as numbers."""
+    digits = exp.Anonymous(this="printf", expressions=[exp.Literal.string("%020d"), at.copy()])
+    pair = exp.DPipe(this=digits, expression=exp.Anonymous(this="hex", expressions=[raw_id(id_)]))
+    best = exp.Anonymous(this=aggregate, expressions=[pair])
+    digits_of_id = exp.Anonymous(this="substr", expressions=[best, exp.Literal.number(21)])
+    return exp.func("hf_id", exp.Anonymous(this="unhex", expressions=[digits_of_id]))
+
+
+def order_by_raw_ids(order: exp.Expr) -> None:
+    """An id as a later sort key only makes an order repeatable: its bytes do as well as its text, and need
+    not be computed for every row of a table to find the newest few."""
+    for ordered in order.expressions[1:]:
+        raw = raw_id(ordered.this)
+        if raw is not None:
+            ordered.this.replace(raw)
 
 
 def _align(left: exp.Expr, left_type: Type, right: exp.Expr, right_type: Type) -> None:

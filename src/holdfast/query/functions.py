@@ -1,7 +1,7 @@
 """SQL functions that SQLite lacks: ids, journal entries, instants, and `first_value` as an aggregate.
 
-All are pure and named `hf_…`; the planner writes them into queries. They run with the interpreter's lock
-held, so tables use them only where SQL has no words.
+All but one are pure, and named `hf_…`; the planner writes them into queries. They run with the interpreter's
+lock held, so tables use them only where SQL has no words.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from holdfast.core.model import InvocationId
 from holdfast.protocol.ids import encode_invocation_id, keyed_partition_key
 from holdfast.query import entry_json as entries
 from holdfast.query.types import UNSIGNED_SHIFT, SqlValue, format_timestamp, parse_timestamp
-from holdfast.storage.keys import row_in_id
+from holdfast.storage.keys import JOURNAL_SPAN, row_in_id
 
 _UNITS_MS = {
     "millisecond": 1,
@@ -144,9 +144,38 @@ _SCALARS: dict[str, tuple[Callable[..., SqlValue], int]] = {
 }
 
 
-def register(connection: apsw.Connection) -> None:
-    """Give a connection all of them."""
+class Answered:
+    """Whether a command of a journal has its answer. The answers of one journal are read once, when the first
+    of its commands is asked about: asking the table for each would be quadratic in the journal's length."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self._journal: tuple[str, int] | None = None
+        self._refs: frozenset[SqlValue] = frozenset()
+
+    def forget(self) -> None:
+        """The next query sees later commits."""
+        self._journal = None
+
+    def __call__(self, schema: str, row: int, ref: int) -> bool:
+        if self._journal != (schema, row):
+            found = self._connection.execute(
+                f"SELECT ref FROM {schema}.journal WHERE key BETWEEN ? AND ? "
+                "AND type >= 0x8000 AND type != 0xFBFF",
+                (row * JOURNAL_SPAN, (row + 1) * JOURNAL_SPAN - 1),
+            )
+            self._refs = frozenset([ref for (ref,) in found])
+            self._journal = (schema, row)
+        return ref in self._refs
+
+
+def register(connection: apsw.Connection) -> Answered:
+    """Give a connection all of them; `hf_answered` is the one that remembers."""
+    answered = Answered(connection)
+    ask: Callable[..., SqlValue] = answered
+    connection.create_scalar_function("hf_answered", ask, 3)
     for name, (function, arguments) in _SCALARS.items():
         connection.create_scalar_function(name, function, arguments, deterministic=True)
     connection.create_aggregate_function("hf_first", _First, 1)
     connection.create_aggregate_function("hf_last", _Last, 1)
+    return answered

@@ -17,7 +17,7 @@ from sqlglot.errors import ErrorLevel, SqlglotError
 from holdfast.query.errors import QueryError
 from holdfast.query.resolve import Output, Resolver
 from holdfast.query.scope import Reference
-from holdfast.query.tables import Home
+from holdfast.query.tables import RAW_ID, Home
 
 SQL_BYTES_MAX = 128 * 1024
 """A statement; one that names a thousand ids, the most a batch operation takes, is 45 KB."""
@@ -55,7 +55,7 @@ class Query:
     @property
     def wants_attempts(self) -> bool:
         """Whether it looks at what is in memory about running attempts."""
-        return any(r.table.columns[name].live for r in self.references for name in r.used)
+        return any(r.table.columns[name].live for r in self.references for name in r.used - {RAW_ID})
 
     @property
     def wants_catalog(self) -> bool:
@@ -123,7 +123,9 @@ def _source(reference: Reference, partitions: int, rows_of: RowsOfIds) -> str:
     """The SELECT that stands for one table: its used columns, from the files and keys that can matter."""
     table = reference.table
     columns = [f'{table.columns[name].sql} AS "{name}"' for name in table.columns if name in reference.used]
-    live = any(table.columns[name].live for name in reference.used)
+    if RAW_ID in reference.used:
+        columns.append(f'i.id AS "{RAW_ID}"')
+    live = any(table.columns[name].live for name in reference.used - {RAW_ID})
     select = f"SELECT {', '.join(columns) or '1'} FROM {table.source}{table.live_join if live else ''}"
     conditions = [table.where] if table.where else []
     if table.home is not Home.PARTITIONS:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from holdfast.query.dialect import Dialect
+from holdfast.query.dialect import Dialect, order_by_raw_ids, raw_id
 from holdfast.query.errors import QueryError
 from holdfast.query.scope import Reference, Scope, Source
 from holdfast.query.tables import INFORMATION_SCHEMA, TABLES, Key
@@ -49,7 +49,10 @@ class Resolver:
         if not any(_has_star(select) for select in _arms(query)):
             # Without `*` in the answer, inner ones need to give only what somebody names.
             self._mentioned = frozenset(column.name for column in query.find_all(exp.Column))
-        return self._query(query, None, {})
+        outputs = self._query(query, None, {})
+        if not isinstance(query, exp.Select):
+            return outputs
+        return [_leave_raw(query, n, output) for n, output in enumerate(outputs)]
 
     # ------------------------------------------------------------ queries
 
@@ -129,6 +132,9 @@ class Resolver:
         self._clauses(
             select, scope, "distinct", "group", "having", "windows", "qualify", "order", "limit", "offset"
         )
+        order = select.args.get("order")
+        if order is not None and not select.args.get("group") and not select.args.get("distinct"):
+            order_by_raw_ids(order)
         select.set("locks", None)
         return outputs
 
@@ -208,6 +214,20 @@ class Resolver:
                     if name not in except_ and (mentioned is None or name in mentioned)
                 ]
         select.set("expressions", projections or [exp.Literal.number(1)])
+
+
+def _leave_raw(select: exp.Select, index: int, output: Output) -> Output:
+    """An id in the answer stays as it is stored: only what is left after LIMIT becomes text. Not where the
+    result sorts by that column, since ids sort by their text."""
+    name, type_ = output
+    projection, order = select.expressions[index], select.args.get("order")
+    raw = raw_id(projection.this) if isinstance(projection, exp.Alias) else None
+    by_position = order is not None and any(key.this.is_number for key in order.expressions)
+    by_name = order is not None and any(column.name == name for column in order.find_all(exp.Column))
+    if raw is None or by_position or by_name:
+        return name, type_
+    projection.this.replace(raw)
+    return name, Type.RAW_ID
 
 
 def _alias_columns(item: exp.Expr) -> list[exp.Expr]:

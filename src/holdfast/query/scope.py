@@ -48,17 +48,28 @@ class Scope:
             scope = scope.outer
         return False
 
-    def column(self, alias: str, name: str) -> Type:
-        """The column's type; marks it used. `alias` empty: wherever it is found first."""
+    def sources_of(self, alias: str, name: str) -> list[Source]:
+        """The sources that have the column, in the nearest scope that has any; more than one is ambiguous.
+        `alias` empty: whatever its source."""
         scope: Scope | None = self
         while scope is not None:
             found = [s for s in scope.sources if name in s.columns and alias in ("", s.alias)]
-            for source in found:
-                if source.reference is not None:
-                    source.reference.used.add(name)
-            if found:
-                return found[0].columns[name]
-            if not alias and name in scope.aliases:
+            if found or (not alias and name in scope.aliases):
+                return found
+            scope = scope.outer
+        return []
+
+    def column(self, alias: str, name: str) -> Type:
+        """The column's type; marks it used. A name that is no column may be that of a result."""
+        found = self.sources_of(alias, name)
+        for source in found:
+            if source.reference is not None:
+                source.reference.used.add(name)
+        if found:
+            return found[0].columns[name]
+        scope: Scope | None = None if alias else self
+        while scope is not None:
+            if name in scope.aliases:
                 return scope.aliases[name]
             scope = scope.outer
         return Type.UNKNOWN

@@ -16,6 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from holdfast.protocol.framing import MessageType
+from holdfast.query.entry_json import entry_type
 from holdfast.query.flow_tables import FLOW_TABLES
 from holdfast.query.types import Type
 from holdfast.storage.keys import JOURNAL_SPAN
@@ -113,6 +115,9 @@ def _failure(index: int, type_: Type = Type.TEXT) -> Column:
     return Column(type_, _FAILURE_PART.format(index))
 
 
+RAW_ID = "__id"
+"""A column without name for clients: the raw id, in tables whose key is INVOCATION."""
+
 _PARTITION_KEY = Column(Type.UNSIGNED, "hf_partition(i.id)")
 _ID = _text("hf_id(i.id)")
 
@@ -158,8 +163,12 @@ _STORED: dict[str, Column] = {
     "completed_at": _time("i.completed_at"),
     "completion_retention": Column(Type.DURATION, "i.completion_ms"),
     "journal_retention": Column(Type.DURATION, "i.journal_ms"),
-    "suspended_waiting_for_completions": Column(Type.LIST, "hf_awaited(i.awaiting, 'CompletionId')"),
-    "suspended_waiting_for_signals": Column(Type.LIST, "hf_awaited(i.awaiting, 'SignalIndex')"),
+    "suspended_waiting_for_completions": Column(
+        Type.LIST, "CASE WHEN i.awaiting IS NOT NULL THEN hf_awaited(i.awaiting, 'CompletionId') END"
+    ),
+    "suspended_waiting_for_signals": Column(
+        Type.LIST, "CASE WHEN i.awaiting IS NOT NULL THEN hf_awaited(i.awaiting, 'SignalIndex') END"
+    ),
     "suspended_waiting_future_json": _text("i.awaiting"),
 }
 _COMPLETION: dict[str, Column] = {
@@ -229,10 +238,13 @@ _SYS_INVOCATION_STATE = Table(
 
 # ---------------------------------------------------------------- journals
 
-_ANSWERED = (
-    "CASE WHEN j.type < 0x8000 AND j.ref IS NOT NULL THEN EXISTS (SELECT 1 FROM {p}.journal n "
-    f"WHERE n.key > j.key AND n.key < (i.row + 1) * {JOURNAL_SPAN} AND n.type >= 0x8000 AND n.type != 0xFBFF "
-    "AND n.ref = j.ref) END"
+_ANSWERED = "CASE WHEN j.type < 0x8000 AND j.ref IS NOT NULL THEN hf_answered('{p}', i.row, j.ref) END"
+_ENTRY_TYPE = (
+    "CASE j.type "
+    + " ".join(
+        [f"WHEN {t.value} THEN '{entry_type(t)}'" for t in MessageType if t >= MessageType.INPUT_COMMAND]
+    )
+    + " ELSE hf_entry_type(j.type) END"
 )
 _ENTRY = "j.type, j.body, j.callee, CASE WHEN j.callee IS NOT NULL THEN {callee} END"
 
@@ -241,7 +253,7 @@ _SYS_JOURNAL = Table(
         "partition_key": _PARTITION_KEY,
         "id": _ID,
         "index": _number(f"j.key - i.row * {JOURNAL_SPAN}"),
-        "entry_type": _text("hf_entry_type(j.type)"),
+        "entry_type": _text(_ENTRY_TYPE),
         "name": _text("hf_entry_name(j.type, j.body)"),
         "completed": Column(Type.BOOLEAN, _ANSWERED),
         "invoked_id": _text("hf_id(j.callee)"),

@@ -13,6 +13,8 @@ from enum import Enum
 
 import msgspec
 
+from holdfast.protocol.ids import encode_invocation_id
+
 SqlValue = None | int | float | str | bytes
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
@@ -35,6 +37,8 @@ class Type(Enum):
     DURATION = "Duration(ms)"
     BINARY = "LargeBinary"
     LIST = "List(LargeUtf8)"
+    RAW_ID = "LargeUtf8 (raw)"
+    """An invocation's id still as its bytes: the writer of the answer makes the text."""
     UNKNOWN = "Null"
 
 
@@ -95,12 +99,18 @@ def _any(value: SqlValue) -> Json:
     return value.hex() if isinstance(value, bytes) else value
 
 
+def id_text(value: SqlValue) -> str | None:
+    """The printable id of a RAW_ID value."""
+    return encode_invocation_id(value) if isinstance(value, bytes) else None
+
+
 _WRITERS: dict[Type, Callable[[SqlValue], Json]] = {
     Type.TIMESTAMP: _timestamp,
     Type.DURATION: _duration,
     Type.BOOLEAN: _boolean,
     Type.UNSIGNED: _unsigned,
     Type.LIST: _list,
+    Type.RAW_ID: id_text,
 }
 
 
