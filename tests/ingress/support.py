@@ -233,7 +233,7 @@ class FakeEngine:
             self._later(watch, on_answer, NOT_FOUND)
         else:
             expires_at = None if completed is None else completed.at + DAY_MS
-            self._later(watch, on_answer, Found(Row(1), completed, expires_at))
+            self._later(watch, on_answer, Found(Row(1), self.target_of(id_), completed, expires_at))
             if completed is None and on_finished is not None:
                 self.waiting.setdefault(id_, []).append((watch, on_finished))
         return watch
@@ -256,11 +256,17 @@ class FakeEngine:
     def mint(self, like: InvocationId) -> tuple[InvocationId, Row]:
         raise NotImplementedError
 
+    def target_of(self, id_: InvocationId) -> Target:
+        made = self.known.get(id_)
+        return Target("Gone", "gone", None, TargetKind.SERVICE) if made is None else made.request.target
+
     def finish(self, id_: InvocationId, result: Result) -> None:
         """The invocation ends; whoever waits is told."""
         self.results[id_] = completed = Completed(result, NOW_MS)
         for watch, on_finished in self.waiting.pop(id_, []):
-            self._later(watch, on_finished, Finished(Row(1), id_, completed, NOW_MS + DAY_MS))
+            self._later(
+                watch, on_finished, Finished(Row(1), id_, self.target_of(id_), completed, NOW_MS + DAY_MS)
+            )
 
     def known_by_key(self, idempotency_key: str) -> InvocationId:
         keys = {made.request.idempotency_key: id_ for id_, made in self.known.items()}

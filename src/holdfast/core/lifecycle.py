@@ -174,7 +174,15 @@ def finish(step: Step, invocation: Invocation, result: Result) -> None:
             step.send(Complete(attached.id, attached.kind, attached.completion_id, result))
         invocation.has_attached = False
     retention = invocation.retention
-    step.actions.append(Finished(invocation.row, invocation.id, completed, step.at + retention.completion_ms))
+    step.actions.append(
+        Finished(
+            invocation.row,
+            invocation.id,
+            invocation.target,
+            completed,
+            step.at + retention.completion_ms,
+        )
+    )
     if retention.completion_ms == 0:
         forget(step, invocation)
     else:

@@ -54,7 +54,7 @@ def apply_lookup(step: Step, record: Lookup) -> Found | Refused:
     if invocation is None:
         return NOT_FOUND
     completed = invocation.status if isinstance(invocation.status, Completed) else None
-    return Found(invocation.row, completed, invocation.expires_at)
+    return Found(invocation.row, invocation.target, completed, invocation.expires_at)
 
 
 def apply_signal(step: Step, record: Signal) -> Done:

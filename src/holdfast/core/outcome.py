@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from holdfast.core.model import Completed, Invocation, InvocationId, Notification, Row
+from holdfast.core.model import Completed, Invocation, InvocationId, Notification, Row, Target
 
 # ---------------------------------------------------------------- actions
 
@@ -74,6 +74,7 @@ class Finished:
 
     row: Row
     id: InvocationId
+    target: Target
     completed: Completed
     expires_at: int
 
@@ -116,6 +117,7 @@ class Found:
     """A Lookup's answer; `completed` None while the invocation goes on."""
 
     row: Row
+    target: Target
     completed: Completed | None
     expires_at: int | None
 

@@ -62,14 +62,11 @@ def find_existing(
         body = f'{{"invocationId":"{encode_invocation_id(id_)}"}}'
         exchange.respond(200, [("content-type", "application/json")], body.encode())
         return
-    handler = None
-    if isinstance(target, ByIdempotencyKey):
-        handler = catalog.handler(target.service, target.handler)
     if verb is Verb.ATTACH:
-        attach = Attach(exchange, waits, id_, handler)
+        attach = Attach(exchange, waits, id_, catalog.handler)
         attach.watch = engine.attach(id_, attach.on_answer, attach.on_finished)
     else:
-        output = Output(exchange, waits, id_, handler)
+        output = Output(exchange, waits, id_, catalog.handler)
         output.watch = engine.attach(id_, output.on_answer)
 
 

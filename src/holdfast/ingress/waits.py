@@ -7,11 +7,12 @@ and do nothing, which also covers the engine calls that cannot be taken back.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TypeAlias
 
 from holdfast.catalog.model import Handler
-from holdfast.core.model import Completed, Failure, InvocationId, TargetKind
+from holdfast.core.model import Completed, Failure, InvocationId, Target, TargetKind
 from holdfast.core.outcome import Accepted, Answer, Finished, Found, Refused
 from holdfast.ingress.errors import (
     INVOCATION_NOT_FOUND,
@@ -82,6 +83,8 @@ class Wait:
 
 
 Waits: TypeAlias = set[Wait]
+FindHandler: TypeAlias = Callable[[str, str], Handler | None]
+"""The handler of a service by its name, None when it is not registered any more."""
 
 
 class Call(Wait):
@@ -131,21 +134,21 @@ class Send(Wait):
 class Attach(Wait):
     """Waits for the end of an invocation that somebody else started."""
 
-    __slots__ = ("_handler", "_id")
+    __slots__ = ("_find_handler", "_id")
 
-    def __init__(self, exchange: Exchange, waits: Waits, id_: InvocationId, handler: Handler | None) -> None:
+    def __init__(
+        self, exchange: Exchange, waits: Waits, id_: InvocationId, find_handler: FindHandler
+    ) -> None:
         super().__init__(exchange, waits)
         self._id = id_
-        self._handler = handler
+        self._find_handler = find_handler
 
     def on_answer(self, answer: Found | Refused) -> None:
         if self._done:
             return
         if isinstance(answer, Found):
             if answer.completed is not None:
-                self._complete(
-                    encode_invocation_id(self._id), answer.completed, self._handler, answer.expires_at
-                )
+                self._complete_as(answer.target, answer.completed, answer.expires_at)
         elif answer.code == 404:
             # As other servers answer it: like an invocation that failed with "not found".
             self._respond(*failed(encode_invocation_id(self._id), _NOT_FOUND))
@@ -154,7 +157,11 @@ class Attach(Wait):
 
     def on_finished(self, finished: Finished) -> None:
         if not self._done:
-            self._complete(encode_invocation_id(self._id), finished.completed, self._handler, None)
+            self._complete_as(finished.target, finished.completed, None)
+
+    def _complete_as(self, target: Target, completed: Completed, expires_at: int | None) -> None:
+        handler = self._find_handler(target.service, target.handler)
+        self._complete(encode_invocation_id(self._id), completed, handler, expires_at)
 
 
 class Output(Attach):
