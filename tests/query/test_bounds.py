@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -214,8 +213,6 @@ def test_a_query_sees_what_is_committed_while_it_asks(world: World) -> None:
 
 
 def test_missing_files_are_named(tmp_path: Path) -> None:
-    started = time.monotonic()
     with pytest.raises(QueryError, match="cannot read the partitions"):
         Connection([tmp_path / "gone.sqlite"])
-    assert time.monotonic() >= started
     assert not (tmp_path / "gone.sqlite").exists()

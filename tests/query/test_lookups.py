@@ -126,3 +126,76 @@ def test_memory_is_copied_only_for_queries_that_look_at_it(world: World) -> None
     assert not parse("SELECT status FROM sys_invocation_status", 0).wants_attempts
     assert parse("SELECT id FROM sys_deployment", 0).wants_catalog
     assert not parse("SELECT * FROM sys_invocation", 0).wants_catalog
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT id FROM sys_invocation ORDER BY id",
+        "SELECT id AS name FROM sys_invocation ORDER BY name",
+        "SELECT id FROM sys_invocation ORDER BY 1",
+        "SELECT DISTINCT id FROM sys_invocation_status ORDER BY id",
+        "SELECT id FROM sys_invocation UNION SELECT id FROM sys_invocation_status ORDER BY id",
+        "SELECT id, COUNT(*) AS n FROM sys_invocation GROUP BY id ORDER BY id",
+        "SELECT x FROM (SELECT id AS x FROM sys_invocation) AS t ORDER BY x",
+        "WITH ids AS (SELECT * FROM sys_invocation) SELECT id FROM ids ORDER BY id",
+        "SELECT id FROM sys_invocation WHERE id LIKE 'inv_1%' ORDER BY id",
+        "SELECT COALESCE(id, '') AS c FROM sys_invocation ORDER BY c",
+        "SELECT id || '' AS c FROM sys_invocation_status ORDER BY c",
+        "SELECT a.id FROM sys_invocation a JOIN sys_invocation_status b ON a.id = b.id ORDER BY a.id",
+        "SELECT id FROM sys_invocation WHERE id IN (SELECT id FROM sys_invocation_status) ORDER BY id",
+        "SELECT MIN(id) AS m FROM sys_invocation GROUP BY id ORDER BY MIN(id)",
+    ],
+)
+def test_ids_are_texts_wherever_they_are_looked_at(world: World, story: Story, sql: str) -> None:
+    """Goal: that ids travel as bytes is invisible. Method: every way to mention them gives the same texts in
+    the same order."""
+    known = sorted(row["t"] for row in world.query("SELECT CAST(id AS TEXT) AS t FROM sys_invocation"))
+    assert set(story.texts.values()) - set(known) <= {story.texts["callee"]}
+    assert [next(iter(row.values())) for row in world.query(sql)] == known
+
+
+def test_bad_ids_in_conditions_match_nothing(world: World, story: Story) -> None:
+    [every] = world.query("SELECT COUNT(*) AS n FROM sys_invocation")
+    assert world.query("SELECT COUNT(*) AS n FROM sys_invocation WHERE id <> 'nonsense'") == [every]
+    text = story.texts["done"]
+    assert world.query(f"SELECT COUNT(*) AS n FROM sys_invocation WHERE id != '{text}'") == [
+        {"n": every["n"] - 1}
+    ]
+    assert world.query(f"SELECT id FROM sys_invocation WHERE id IN ('nonsense', '{text}')") == [{"id": text}]
+
+
+def test_joins_by_id_need_no_text(world: World, story: Story) -> None:
+    sql = "SELECT COUNT(*) AS n FROM sys_journal j JOIN sys_invocation_status s ON s.id = j.id"
+    assert "hf_id" not in parse(sql, 0).render(len(world.files), lambda _: {})
+    assert world.query(sql) == world.query("SELECT COUNT(*) AS n FROM sys_journal")
+
+
+def test_what_is_unique_of_a_first_value(world: World, story: Story) -> None:
+    """Goal: each form of FIRST_VALUE says the same as looking for it by hand."""
+    rows = world.query(
+        "SELECT target_service_name AS s, FIRST_VALUE(id ORDER BY created_at) AS a, "
+        "FIRST_VALUE(target ORDER BY created_at, id) AS b, LAST_VALUE(id ORDER BY created_at DESC) AS c "
+        "FROM sys_invocation_status GROUP BY target_service_name"
+    )
+    for row in rows:
+        by_hand = f"WHERE target_service_name = '{row['s']}' ORDER BY created_at LIMIT 1"
+        [first] = world.query(f"SELECT id, target FROM sys_invocation_status {by_hand}")
+        assert (row["a"], row["b"], row["c"]) == (first["id"], first["target"], first["id"])
+    [whole] = world.query("SELECT FIRST_VALUE(target ORDER BY created_at) AS t FROM sys_invocation")
+    assert whole == {"t": "Greeter/greet"}
+    [some] = world.query("SELECT first_value(id) AS i, COUNT(*) AS n FROM sys_invocation")
+    assert some["i"].startswith("inv_1")
+
+
+def test_the_answers_of_two_journals_are_not_confused(world: World, story: Story) -> None:
+    rows = world.query(
+        "SELECT id, completed FROM sys_journal WHERE completed IS NOT NULL "
+        f"AND id IN ('{story.texts['done']}', '{story.texts['suspended']}', '{story.texts['running']}')"
+    )
+    found = {row["id"]: row["completed"] for row in rows}
+    assert found == {
+        story.texts["done"]: True,
+        story.texts["suspended"]: False,
+        story.texts["running"]: False,
+    }

@@ -153,7 +153,9 @@ class Connection:
             ) from None
         except (apsw.Error, ValueError, TypeError, ArithmeticError) as error:
             # The latter three come out of functions called with what they do not take.
-            raise QueryError(500, f"SQL error: {error}") from error
+            # SQLite's advice about quotes is for its own dialect.
+            reason = str(error).partition(" - should this be")[0]
+            raise QueryError(500, f"SQL error: {reason}") from error
         finally:
             self._deadline = 0.0
             # A cursor left open by an error would keep its snapshot, and the file's log could not be
