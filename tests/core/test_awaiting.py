@@ -1,7 +1,7 @@
 """Await trees: never miss a wake-up, and never wake for nothing at all.
 
-The model enumerates what each node may be by the protocol's table (protocol, "Future"): not done, succeeded or
-failed, or several of these where the server cannot know. Waking early is allowed, missing a wake-up is not.
+The model enumerates what each node may be by the protocol's table (protocol, "Future"): not done, succeeded
+or failed, or several of these where the server cannot know. Waking early is allowed, missing one is not.
 """
 
 from __future__ import annotations
