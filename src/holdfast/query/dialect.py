@@ -189,7 +189,7 @@ class Dialect:
         operand = node.args.get("this")
         if operand is not None:
             self.visit(operand, scope)
-        types = []
+        types: list[Type] = []
         for branch in node.args["ifs"]:
             self.visit(branch.this, scope)
             types.append(self.visit(branch.args["true"], scope))

@@ -106,7 +106,7 @@ class Resolver:
     ) -> list[Output]:
         scope = Scope(outer, ctes)
         from_ = select.args.get("from_")
-        joins = select.args.get("joins") or []
+        joins: list[exp.Join] = select.args.get("joins") or []
         for item in ([from_] if from_ is not None else []) + joins:
             self._source(item.this, scope)
         for join in joins:
@@ -141,7 +141,8 @@ class Resolver:
     def _clauses(self, query: exp.Expr, scope: Scope, *names: str) -> None:
         for name in names:
             clause = query.args.get(name)
-            for part in clause if isinstance(clause, list) else [clause]:
+            parts: list[exp.Expr | None] = clause if isinstance(clause, list) else [clause]
+            for part in parts:
                 if part is not None:
                     self._dialect.visit(part, scope)
 

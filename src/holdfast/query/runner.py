@@ -47,12 +47,15 @@ class CatalogView(Protocol):
 
     def deployments(self) -> Sequence[Deployment]:
         """All deployments."""
+        ...
 
     def services(self) -> Sequence[Service]:
         """All services at their latest revisions."""
+        ...
 
     def services_of(self, deployment_id: str) -> Sequence[Service]:
         """What a deployment serves."""
+        ...
 
 
 @dataclass(slots=True)

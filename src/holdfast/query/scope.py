@@ -15,7 +15,7 @@ class Reference:
 
     name: str
     table: Table
-    used: set[str] = field(default_factory=set)
+    used: set[str] = field(default_factory=set[str])
     ids: frozenset[str] | None = None
     services: frozenset[str] | None = None
     object_key: str | None = None
@@ -36,8 +36,8 @@ class Scope:
 
     outer: Scope | None
     ctes: dict[str, dict[str, Type]]
-    sources: list[Source] = field(default_factory=list)
-    aliases: dict[str, Type] = field(default_factory=dict)
+    sources: list[Source] = field(default_factory=list[Source])
+    aliases: dict[str, Type] = field(default_factory=dict[str, Type])
 
     def has(self, alias: str) -> bool:
         """Whether the alias names a source here or further out."""
