@@ -12,6 +12,7 @@ from holdfast.admin.edge import Edge
 from holdfast.admin.invocations import invocation_routes
 from holdfast.admin.node import node_routes
 from holdfast.admin.ports import AdminSettings, QueryRunner
+from holdfast.admin.serdes import serdes_routes
 from holdfast.admin.services import service_routes
 from holdfast.catalog.catalog import Catalog
 from holdfast.catalog.discovery import Discovery
@@ -38,6 +39,7 @@ def create_app(
     app.include_router(deployment_routes(catalog, discovery, engine.now_ms))
     app.include_router(service_routes(catalog, engine, settings.ingress_endpoint))
     app.include_router(invocation_routes(catalog, engine, query))
+    app.include_router(serdes_routes(catalog, discovery.preview))
     errors.install(app)
 
     @app.get("/openapi", include_in_schema=False)

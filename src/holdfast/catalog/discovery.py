@@ -11,9 +11,11 @@ import asyncio
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
+from urllib.parse import quote
 
 from holdfast.catalog.contents import Discovered
 from holdfast.catalog.errors import DiscoveryError
+from holdfast.catalog.model import Deployment
 from holdfast.invoker.http.api import Endpoint, RequestFailed, Response
 from holdfast.protocol.errors import ManifestError
 from holdfast.protocol.identity import RequestSigner
@@ -134,6 +136,28 @@ class Discovery:
                     raise _bad_status(endpoint, response)
             await asyncio.sleep(pause_s)
             pause_s *= 2
+
+    async def preview(
+        self, deployment: Deployment, path: str, content_type: str | None, body: bytes
+    ) -> Response:
+        """A deployment's answer to a payload preview; its path below `/serdes/`, percent-encoded here.
+
+        Raises:
+            RequestFailed: no answer within the deadline of one request, or one over the manifest's bound.
+        """
+        encoded = quote(path)
+        headers = [] if content_type is None else [("content-type", content_type)]
+        if self._signer is not None:
+            headers += self._signer.headers(encoded, None, self._now_s())
+        return await self._http.request(
+            deployment.endpoint,
+            "POST",
+            encoded,
+            [*headers, *deployment.additional_headers],
+            body,
+            timeout_s=REQUEST_TIMEOUT_S,
+            max_body_bytes=MANIFEST_BYTES_MAX,
+        )
 
     async def _request(self, endpoint: Endpoint, extra: Iterable[tuple[str, str]]) -> Response:
         headers = [("accept", DISCOVERY_ACCEPT), ("x-restate-cluster-name", self._cluster_name)]

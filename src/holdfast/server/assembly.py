@@ -1,7 +1,7 @@
 """Puts the parts together, starts them in order, stops them in the reverse order.
 
-Start   data directory, catalog, partition files; then the engine, timers and attempts; ingress and admin last, so
-        that nobody is served before everything works.
+Start   data directory, catalog, partition files; then the engine, timers and attempts; ingress and admin
+        last, so that nobody is served before everything works.
 Stop    admin and ingress first (waiting requests get a grace), then attempts, partitions, files. Whatever an
         attempt had not reported is made again by the next process.
 """

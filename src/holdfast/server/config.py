@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, NewType, get_type_hints
 
 from holdfast.catalog.durations import format_duration, parse_duration
 
@@ -21,8 +21,8 @@ class ConfigError(Exception):
     """An option that cannot be understood; the text names it, what was expected, and where it came from."""
 
 
-class Millis(int):
-    """A duration option, milliseconds; written as text."""
+Millis = NewType("Millis", int)
+"""A duration option, milliseconds; written as text."""
 
 
 def _option(default: object, help_: str) -> Any:  # like dataclasses.field, whose result it is
@@ -30,7 +30,7 @@ def _option(default: object, help_: str) -> Any:  # like dataclasses.field, whos
 
 
 @dataclass(frozen=True)
-class Config:  # noqa: RUF009
+class Config:
     """Every option with its default. Names are the same everywhere, with `-` or `_` as the place has it."""
 
     data_dir: str = _option("holdfast-data", "directory of the databases; made when missing")
@@ -85,7 +85,7 @@ def option_names() -> list[str]:
 def describe(name: str) -> tuple[str, str]:
     """(help, default as text) of an option."""
     f = _FIELDS[name]
-    return str(f.metadata["help"]), _shown(f.default)
+    return str(f.metadata["help"]), _shown(name, f.default)
 
 
 def load(arguments: Mapping[str, str], environment: Mapping[str, str], file: Path | None) -> Config:
@@ -186,17 +186,20 @@ def as_toml(config: Config) -> str:
     """The configuration as a file that gives it again, with each option's help."""
     lines: list[str] = []
     for name, f in _FIELDS.items():
-        lines += [f"# {f.metadata['help']}", f"{name.replace('_', '-')} = {_toml(getattr(config, name))}", ""]
+        lines += [
+            f"# {f.metadata['help']}",
+            f"{name.replace('_', '-')} = {_toml(name, getattr(config, name))}",
+            "",
+        ]
     return "\n".join(lines)
 
 
-def _shown(value: object) -> str:
-    return format_duration(value) if isinstance(value, Millis) else str(value)
+def _shown(name: str, value: object) -> str:
+    return format_duration(value) if _TYPES[name] is Millis and isinstance(value, int) else str(value)
 
 
-def _toml(value: object) -> str:
-    if isinstance(value, Millis):
-        value = format_duration(value)
-    if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    return str(value)
+def _toml(name: str, value: object) -> str:
+    text = _shown(name, value)
+    if _TYPES[name] in (int, float):
+        return text
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
