@@ -176,10 +176,16 @@ class PartitionLoop:
                 answer = apply(tables, record, actions)
                 if on_answer is not None:
                     answers.append((on_answer, answer))
-        except InvariantViolation as bug:
+        except Exception as bug:
+            # Whatever it was, core has left the record half done in memory: nothing of this may be written.
             log.critical(
-                "invariant violated", partition=self.index, record=repr(record)[:500], error=str(bug)
+                "invariant violated" if isinstance(bug, InvariantViolation) else "record failed",
+                partition=self.index,
+                record=repr(record)[:500],
+                error=repr(bug),
             )
+            answers.clear()
+            self._queue = batch + self._queue
             self._stop(bug)
             return
         self._commit()
@@ -244,12 +250,18 @@ class PartitionLoop:
     def _stop(self, bug: BaseException) -> None:
         self._closed = True
         self.tables.database.rollback()
+        self._refuse_waiting()
+        self._on_fatal(bug)
+
+    def _refuse_waiting(self) -> None:
+        """Answer everybody who will not get an answer of core's any more."""
         for on_answer, _ in self._answers:
             self._loop.call_soon(on_answer, UNAVAILABLE)
         for _, waiting in self._queue:
             if waiting is not None:
                 self._loop.call_soon(waiting, UNAVAILABLE)
-        self._on_fatal(bug)
+        self._answers.clear()
+        self._queue.clear()
 
     # ------------------------------------------------------------ actions
 
@@ -293,6 +305,7 @@ class PartitionLoop:
             with suppress(TimeoutError):
                 await asyncio.wait_for(idle.wait(), grace_s)
         self._closed = True
+        self._refuse_waiting()
         await self._loop.run_in_executor(None, self._committer.close)
         self.tables.database.rollback()
         self.tables.close()

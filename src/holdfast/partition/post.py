@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from holdfast.core.messages import StartInvocation
 from holdfast.core.model import Row
-from holdfast.core.outcome import Answer, Received
+from holdfast.core.outcome import Answer, Received, Refused
 from holdfast.core.records import Deliver, Delivered
 from holdfast.partition.loop import PartitionLoop
 from holdfast.partition.placement import Minter
@@ -67,7 +67,9 @@ class PostOffice:
         if not isinstance(answer, Received):
             self._on_the_way.discard(destination)  # the destination stopped; a restart sends it again
             return
+        upto = answer.sequence
         self._source.submit(
-            Delivered(self._clock.now_ms(), destination, answer.sequence),
-            lambda _: self._send(destination, answer.sequence),
+            Delivered(self._clock.now_ms(), destination, upto),
+            # Refused: the source has stopped, its file may be closed, and a restart sends the rest.
+            lambda refused: None if isinstance(refused, Refused) else self._send(destination, upto),
         )

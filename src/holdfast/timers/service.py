@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
-from holdfast.core.outcome import Answer
+from holdfast.core.outcome import Answer, Refused
 from holdfast.core.records import Record, TimerFired
 from holdfast.storage.timers import Timer
 from holdfast.timers.clock import Clock
@@ -95,8 +95,10 @@ class TimerService:
         if next_at is not None:
             self._schedule(next_at)
 
-    def _fired(self, _: Answer | None) -> None:
+    def _fired(self, answer: Answer | None) -> None:
         """The batch is durable. The partition is settled now, so the next look may follow at once."""
+        if isinstance(answer, Refused):
+            return  # the partition has stopped; the next process finds the timers where they are
         self._firing = False
         self._look()
 
