@@ -89,6 +89,7 @@ class Runner:
         self._closing: set[Attempt] = set()  # ended, replaced, and their peer has not closed yet
         self._waiting: deque[tuple[PartitionLoop, Row, int]] = deque()
         self._slots: dict[_Key, int] = {}
+        self._filling = False
         self._prepared: dict[tuple[str, int], PreparedHeaders] = {}
         self._paths: dict[tuple[str, str], str] = {}
         self._random = random.Random()
@@ -169,11 +170,21 @@ class Runner:
         key = (partition.index, row)
         if self._slots.get(key) == attempt:
             del self._slots[key]
+        if not self._filling:
+            self._filling = True
+            try:
+                self._fill()
+            finally:
+                self._filling = False
+
+    def _fill(self) -> None:
+        """Give free slots to those that wait. One that ended meanwhile frees its slot from inside this loop,
+        which then goes on: thousands of them in a row must not become a stack of calls."""
         while self._waiting and len(self._slots) < self._limits.attempts_max:
-            waiting, waiting_row, number = self._waiting.popleft()
+            waiting, row, number = self._waiting.popleft()
             # Reserved at once, opened when that partition's file and memory agree.
-            self._slots[waiting.index, waiting_row] = number
-            waiting.when_settled(partial(self._open_waiting, waiting, waiting_row, number))
+            self._slots[waiting.index, row] = number
+            waiting.when_settled(partial(self._open_waiting, waiting, row, number))
 
     def _open_waiting(self, partition: PartitionLoop, row: Row, number: int) -> None:
         invocation = partition.tables.invocations.get(row)
@@ -266,7 +277,11 @@ class Runner:
             headers.append(("x-restate-service-key", quote(target.key, safe="")))
         if self._signer is not None:
             headers += self._signer.headers(path, target.key, self._clock.now_ms() // 1000)
-        close = deployment.mode is Mode.REQUEST_RESPONSE or handler.inactivity_timeout_ms == 0
+        close = (
+            deployment.mode is Mode.REQUEST_RESPONSE
+            or handler.inactivity_timeout_ms == 0
+            or invocation.pausing  # asked before the stream had to be opened again
+        )
         attempt.input_open = not close
         try:
             attempt.stream = self._client.open(
