@@ -17,8 +17,9 @@ from holdfast.catalog.model import Handler
 from holdfast.core.commands import Item
 from holdfast.core.model import Invocation, InvocationId, RetryPolicy, Row, TargetKind
 from holdfast.core.records import AttemptReport, Recover
+from holdfast.invoker.runner import Runner
 from holdfast.partition.engine import LocalEngine
-from holdfast.partition.loop import PartitionLoop
+from holdfast.partition.loop import AttemptRunner, PartitionLoop
 from holdfast.partition.placement import Minter
 from holdfast.partition.post import PostOffice
 from holdfast.protocol.manifest import ServiceType
@@ -129,10 +130,15 @@ class Engine:
 
 @asynccontextmanager
 async def engine(
-    partitions: int = 1, directory: Path | None = None, start_ms: int = EPOCH_MS
+    partitions: int = 1,
+    directory: Path | None = None,
+    start_ms: int = EPOCH_MS,
+    make_runner: Callable[[FakeClock], AttemptRunner] | None = None,
 ) -> AsyncIterator[Engine]:
-    """A wired engine, as the server wires it; recovered and started."""
+    """A wired engine, as the server wires it; recovered and started. `make_runner` puts another runner in
+    the place of the recording one."""
     loop, clock, runner = asyncio.get_running_loop(), FakeClock(start_ms), RecordingRunner()
+    pushes = runner if make_runner is None else make_runner(clock)
     loops: list[PartitionLoop] = []
     posts: list[PostOffice] = []
     timers: list[TimerService] = []
@@ -143,10 +149,12 @@ async def engine(
         tables = PartitionTables(file, index, partitions)
         tables.database.execute("PRAGMA synchronous=OFF")
         timer = TimerService(loop, clock)
-        loops.append(PartitionLoop(tables, loop, runner, timer.arm, _ship(posts, index), fatal.append))
+        loops.append(PartitionLoop(tables, loop, pushes, timer.arm, _ship(posts, index), fatal.append))
         timers.append(timer)
         minters.append(Minter(index, partitions, tables.invocations.row_limit))
     wired = Engine(LocalEngine(loops, minters, clock, loop), loops, runner, clock, timers, fatal)
+    if isinstance(pushes, Runner):
+        pushes.attach_engine(wired.engine)
     for partition, timer in zip(loops, timers, strict=True):
         posts.append(PostOffice(partition, loops, minters, clock))
         partition.submit(Recover(clock.ms))
