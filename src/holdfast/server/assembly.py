@@ -9,6 +9,7 @@ Stop    admin and ingress first (waiting requests get a grace), then attempts, p
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -43,6 +44,10 @@ from holdfast.timers.service import TimerService
 
 log = structlog.get_logger("holdfast.server")
 
+RECURSION_LIMIT = 20_000
+"""Await trees may be a thousand levels deep. Reading, judging and storing one takes a few calls per level, which
+Python's default limit of a thousand would stop in the middle."""
+
 
 class Server:
     """A whole server in this process. `start`, then `stop`; neither twice."""
@@ -76,6 +81,7 @@ class Server:
 
     async def _start(self, closing: AsyncExitStack) -> None:
         config, loop, clock = self._config, self._loop, self._clock
+        sys.setrecursionlimit(max(RECURSION_LIMIT, sys.getrecursionlimit()))
         signer = _signer(config.identity_key_file)
         data_dir = DataDir(Path(config.data_dir))
         closing.callback(data_dir.release)
