@@ -37,8 +37,8 @@ WHOLE_JOURNAL = [
     "Command: Output",
 ]
 MANNERS = (
-    "fine", "byteByByte", "cutAtByte", "resetAtByte", "goesAwayPolitely", "talksOn", "noOutput", "asksToPause",
-    "asksToFail", "deepButFine",
+    "fine", "byteByByte", "cutAtByte", "resetAtByte", "goesAwayPolitely", "talksOn", "noOutput",
+    "asksToPause", "asksToFail", "deepButFine",
 )  # fmt: skip
 
 

@@ -45,8 +45,8 @@ from holdfast.timers.service import TimerService
 log = structlog.get_logger("holdfast.server")
 
 RECURSION_LIMIT = 20_000
-"""Await trees may be a thousand levels deep. Reading, judging and storing one takes a few calls per level, which
-Python's default limit of a thousand would stop in the middle."""
+"""Await trees may be a thousand levels deep. Reading, judging and storing one takes a few calls per level,
+which Python's default limit of a thousand would stop in the middle."""
 
 
 class Server:
