@@ -8,6 +8,8 @@ made from it.
 from __future__ import annotations
 
 import dataclasses
+import json
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -115,10 +117,10 @@ def load(arguments: Mapping[str, str], environment: Mapping[str, str], file: Pat
 
 def _from_file(file: Path) -> dict[str, object]:
     try:
-        table = tomllib.loads(file.read_text())
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read the configuration file {file}: {error.strerror}") from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file} is not TOML: {error}") from error
     values: dict[str, object] = {}
     for key, value in table.items():
@@ -138,11 +140,18 @@ def _parsed(name: str, value: object, where: str) -> object:
             if not isinstance(value, str):
                 raise ValueError
             return value
-        if isinstance(value, bool):
+        if isinstance(value, bool) or (kind is int and isinstance(value, float)):
             raise ValueError
-        return kind(value)
+        number = kind(value)
+        if not 0 <= number < math.inf:
+            raise ValueError
+        return number
     except (ValueError, TypeError):
-        expected = {Millis: "a duration such as 500ms or 1m", int: "a whole number", float: "a number"}
+        expected = {
+            Millis: "a duration such as 500ms or 1m",
+            int: "a whole number, 0 or more",
+            float: "a number, 0 or more",
+        }
         raise ConfigError(f"{where}: {value!r} is not {expected.get(kind, 'a text')}") from None
 
 
@@ -202,4 +211,5 @@ def _toml(name: str, value: object) -> str:
     text = _shown(name, value)
     if _TYPES[name] in (int, float):
         return text
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    # A JSON string is a TOML string, but for one control character that JSON lets stand.
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
