@@ -2,7 +2,7 @@
 
 The hard part is never leaving one behind: every process is started in a session of its own, remembered
 in a table, and whatever is still in the table when the interpreter exits is killed by id. SIGTERM is made
-an ordinary exit for that, since Python would otherwise end without running anything.
+an interrupt for that, since Python would otherwise end without running anything.
 """
 
 import atexit
@@ -12,7 +12,6 @@ import random
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -157,10 +156,13 @@ class Process:
 
 
 def _exit_on_sigterm() -> None:
-    """Let SIGTERM unwind like an error; a handler somebody else installed stays."""
+    """Let SIGTERM unwind; a handler somebody else installed stays.
+
+    As KeyboardInterrupt, because a test runner takes SystemExit for one more failed test.
+    """
     in_main = threading.current_thread() is threading.main_thread()
     if in_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def _end_all() -> None:

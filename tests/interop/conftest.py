@@ -4,12 +4,27 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from harness import NODE, Effects, PythonService, Server, Service, TypeScriptService, new_server
 from harness.servers import SERVICES
 from interop.flavor import PREFIXES, Flavor
 
 NODE_MODULES = SERVICES / "typescript" / "node_modules" / "@restatedev" / "restate-sdk"
+
+
+TIMEOUTS_MAX = 4
+
+_timeouts = 0
+
+
+def pytest_exception_interact(node: pytest.Item, call: pytest.CallInfo[None]) -> None:
+    """End the session when the shared server has stopped answering: every further test would only wait."""
+    global _timeouts
+    if call.excinfo is not None and call.excinfo.errisinstance(httpx.TimeoutException):
+        _timeouts += 1
+        if _timeouts >= TIMEOUTS_MAX:
+            pytest.exit(f"{TIMEOUTS_MAX} requests without an answer; the last in {node.name}", returncode=1)
 
 
 def why_no_typescript() -> str | None:
