@@ -21,10 +21,12 @@ from core.harness import (
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from holdfast.core.attempts import JOURNAL_MARGIN, retry_delay_ms
+from holdfast.core.attempts import retry_delay_ms
 from holdfast.core.commands import Behavior, End, Suspend
 from holdfast.core.model import (
+    CANCEL_SIGNAL,
     JOURNAL_ENTRIES_MAX,
+    JOURNAL_MARGIN,
     VOID,
     Activity,
     Await,
@@ -243,6 +245,30 @@ def test_a_journal_has_a_bound_and_the_invocation_pauses_at_it(world: World) -> 
     assert world.all(AbortAttempt) == [AbortAttempt(invocation.row, attempt)]
     assert invocation.failure is not None
     assert invocation.failure.doc_code == "HF0001"
+
+
+def test_a_full_journal_takes_no_signals_but_its_answers_and_a_cancellation(world: World) -> None:
+    """Goal: no entry lands beyond the limit, where it would be another invocation's. Method: a journal with
+    three open sleeps is set to just below the bound, and everything that can append tries to."""
+    id_ = world.start(SERVICE)
+    neighbour = world.start(SERVICE)
+    world.report(id_, *(sleep(n, world.now + n) for n in (1, 2, 3)))
+    world.suspend(id_, 99)
+    tables = world.tables[world.owner(id_)]
+    invocation = world.invocation(id_)
+    invocation.length = JOURNAL_ENTRIES_MAX - JOURNAL_MARGIN - 2 * invocation.commands - 1
+    tables.invocations.put(invocation)
+    tables.commit()
+    for _ in range(5):
+        world.signal(id_, "flood")
+    full = world.known(id_)
+    assert full == JOURNAL_ENTRIES_MAX - JOURNAL_MARGIN - 2 * invocation.commands
+    for _ in range(2 * JOURNAL_MARGIN):
+        world.signal(id_, CANCEL_SIGNAL)
+    world.pass_time(3)
+    assert full < world.known(id_) <= JOURNAL_ENTRIES_MAX
+    assert [entry.ref for entry in world.journal(id_)][-3:] == [1, 2, 3]
+    assert [entry.type for entry in world.journal(neighbour)] == [0x0400]
 
 
 @example(100_000.0, 70)

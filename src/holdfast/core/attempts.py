@@ -39,7 +39,7 @@ from holdfast.core.commands import (
 from holdfast.core.journal import notify, store
 from holdfast.core.lifecycle import finish, pause, rest, start_attempt
 from holdfast.core.model import (
-    JOURNAL_ENTRIES_MAX,
+    JOURNAL_MARGIN,
     Activity,
     AttemptFailure,
     Failure,
@@ -54,9 +54,6 @@ from holdfast.core.model import (
 from holdfast.core.outcome import AbortAttempt, Acknowledge, ArmTimer, AttemptDone
 from holdfast.core.records import AttemptReport, TimerKind
 from holdfast.core.step import Step
-
-JOURNAL_MARGIN = 1024
-"""Entries kept free for notifications once a journal is too long to take commands."""
 
 _MILLIS_MAX = 10**12
 """Bound of a computed delay, about 30 years: exponents cannot overflow into the timer table."""
@@ -75,7 +72,7 @@ def apply_report(step: Step, record: AttemptReport) -> None:
     if invocation.deployment != record.deployment or invocation.protocol_version is None:
         _pin(step, invocation, record)
     for item in record.items:
-        if invocation.length >= JOURNAL_ENTRIES_MAX - JOURNAL_MARGIN:
+        if invocation.journal_room <= JOURNAL_MARGIN:
             _refuse_long_journal(step, invocation)
             return
         if _HANDLERS[type(item)](step, invocation, item):
@@ -97,7 +94,7 @@ def _pin(step: Step, invocation: Invocation, record: AttemptReport) -> None:
 def _refuse_long_journal(step: Step, invocation: Invocation) -> None:
     failure = AttemptFailure(
         500,
-        f"the journal has {invocation.length} entries, the limit; kill it and start anew",
+        f"the journal is full with {invocation.commands} commands; kill it and start anew",
         "HF0001",
         at=step.at,
     )

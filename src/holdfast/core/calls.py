@@ -13,6 +13,7 @@ from holdfast.core.lifecycle import attach, find_live, finish
 from holdfast.core.messages import AskOutput, AttachTo, Complete, DeliverSignal, StartInvocation
 from holdfast.core.model import (
     CANCEL_SIGNAL,
+    JOURNAL_MARGIN,
     VOID,
     Completed,
     Failure,
@@ -89,7 +90,7 @@ def receive_ask_output(step: Step, message: AskOutput) -> None:
 
 
 def deliver_signal(step: Step, id_: InvocationId, signal: int | str, result: SignalResult) -> None:
-    """Append a signal to the target's journal; dropped when it is over or gone.
+    """Append a signal to the target's journal; dropped when it is over, gone, or its journal is full.
 
     A cancellation ends an invocation that has not started: there is no handler to ask.
     """
@@ -99,6 +100,8 @@ def deliver_signal(step: Step, id_: InvocationId, signal: int | str, result: Sig
     if signal == CANCEL_SIGNAL and isinstance(target.status, Scheduled | Inboxed):
         withdraw(step, target)
         finish(step, target, CANCELED)
+        return
+    if target.journal_room <= (0 if signal == CANCEL_SIGNAL else JOURNAL_MARGIN):
         return
     notify(step, target, Notification(NotificationKind.SIGNAL, signal, result))
 

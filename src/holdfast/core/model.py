@@ -21,6 +21,9 @@ Row = NewType("Row", int)
 JOURNAL_ENTRIES_MAX = 1 << 20
 """Entries of one journal, commands and notifications together; storage packs the index into 20 bits."""
 
+JOURNAL_MARGIN = 1024
+"""Entries kept free once a journal is too long for commands and signals: for cancellations."""
+
 CANCEL_SIGNAL = 1
 """The built-in signal index that asks an invocation to cancel itself (protocol, "Numbering rules")."""
 
@@ -352,6 +355,13 @@ class Invocation:
     pausing: bool = False
     output: Result | None = None
     refs: Refs | None = None
+
+    @property
+    def journal_room(self) -> int:
+        """Entries the journal can take beside the answers of its commands, at most two for each. Commands and
+        signals are refused without room, so an answer always has its place: an index beyond the limit would
+        be another invocation's entry."""
+        return JOURNAL_ENTRIES_MAX - self.length - 2 * self.commands
 
     @property
     def expires_at(self) -> int | None:
