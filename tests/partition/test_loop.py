@@ -225,6 +225,25 @@ def test_attaching_to_what_is_over_answers_with_the_result_and_waits_for_nothing
     go(story())
 
 
+def test_a_receiver_that_fails_takes_nobody_with_it() -> None:
+    def fail(_: object) -> None:
+        raise RuntimeError("somebody's bug")
+
+    async def story() -> None:
+        async with engine() as e:
+            seen: list[object] = []
+            requests = [e.engine.make_request(handler(), None, (), b"") for _ in range(2)]
+            e.engine.start(requests[0], fail, fail)
+            e.engine.start(requests[1], seen.append, seen.append)
+            await until(lambda: len(e.runner.started) == 2)
+            for request in requests:
+                e.report(request.id, output(Success(b"v")), End())
+            await until(lambda: len(seen) == 2)
+            assert e.fatal == []
+
+    go(story())
+
+
 def test_a_cancelled_start_is_accepted_all_the_same_but_calls_nobody() -> None:
     async def story() -> None:
         async with engine() as e:

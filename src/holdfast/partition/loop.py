@@ -232,10 +232,17 @@ class PartitionLoop:
             log.info("commits work again", partition=self.index)
         answers, actions, perform = self._answers, self._actions, self._perform
         self._answers, self._actions = [], []
+        # One receiver's bug must not keep the answers, pushes and timers of everybody else from happening.
         for on_answer, answer in answers:
-            on_answer(answer)
+            try:
+                on_answer(answer)
+            except Exception:
+                log.exception("the receiver of an answer failed", partition=self.index)
         for action in actions:
-            perform[type(action)](action)
+            try:
+                perform[type(action)](action)
+            except Exception:
+                log.exception("an action failed", partition=self.index, action=repr(action)[:500])
         if self._settled_calls:
             calls, self._settled_calls = self._settled_calls, []
             for call in calls:
