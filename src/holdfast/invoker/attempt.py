@@ -62,6 +62,7 @@ class Attempt:
         "_headers",
         "_refused_body",
         "_runner",
+        "_spoke",
         "_status",
         "abort_at",
         "awaiting",
@@ -112,6 +113,7 @@ class Attempt:
         self.id_text = id_text
         self._decoder = FrameDecoder(message_bytes_max)
         self._status = 0
+        self._spoke = False
         self._headers: dict[str, str] = {}
         self._refused_body = b""
         self.stream: Stream | None = None
@@ -174,6 +176,21 @@ class Attempt:
         self.drop()
         self._runner.gone(self)
 
+    def time_out(self, message: str) -> None:
+        """Report that the handler took too long, and stop listening.
+
+        A handler that has not sent a frame yet is not reset: its SDK would take that for a lost
+        connection. Left alone it finds its input closed, suspends at its next await, and ends by itself.
+        """
+        if self._spoke or self.stream is None:
+            self.fail(failures.ABORT_TIMEOUT, message)
+            return
+        error = failures.attempt_error(
+            failures.ABORT_TIMEOUT, message, self.handler.retry, self._runner.jitter()
+        )
+        self._report([error])
+        self.closing_until = self._runner.time + self._runner.closing_s
+
     # ------------------------------------------------------------ from the deployment
 
     def on_response(self, status: int, headers: dict[str, str]) -> None:
@@ -195,6 +212,7 @@ class Attempt:
         if self.finished:
             return
         self.touched_at = self._runner.time
+        self._spoke = True
         if self._status != 200:
             room = ERROR_BODY_BYTES_MAX - len(self._refused_body)
             self._refused_body += data[:room]

@@ -399,8 +399,7 @@ class Runner:
             if now - attempt.touched_at >= handler.inactivity_timeout_ms / 1000:
                 attempt.close_input()
         elif now - attempt.touched_at >= handler.abort_timeout_ms / 1000:
-            attempt.fail(
-                failures.ABORT_TIMEOUT,
+            attempt.time_out(
                 f"the handler neither suspended nor finished within the abort timeout "
                 f"({handler.abort_timeout_ms} ms) after its input was closed",
             )
