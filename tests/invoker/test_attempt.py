@@ -434,17 +434,25 @@ def _status(s: Stage, request: object) -> object:
     return None if invocation is None else invocation.status
 
 
-def test_a_handler_that_ignores_the_closed_input_is_aborted() -> None:
+@pytest.mark.parametrize("spoke", [True, False])
+def test_a_handler_that_ignores_the_closed_input_is_aborted(spoke: bool) -> None:
+    """One that has not sent a frame is left alone, its words no longer heard, until it ends or is dropped."""
     stubborn = handler(inactivity_timeout_ms=60, abort_timeout_ms=60, retry=SLOW)
 
     async def story() -> None:
-        async with stage(stubborn) as s:
+        async with stage(stubborn, limits=InvokerLimits(closing_s=0.05)) as s:
             request = s.call(stubborn)
             push = (await s.push()).accept()
+            if spoke:
+                push.say(wire.RunCommandMessage(1, "long"))
             await s.failed(request)
             assert s.code(request) == "RT0001"
             assert push.ended
-            assert push.was_reset
+            assert push.was_reset is spoke
+            push.say(wire.OutputCommandMessage(result=wire.Value(b"late")), wire.EndMessage())
+            await turns()
+            assert request.id not in s.ends
+            await until(lambda: push.was_reset and not list(s.runner.running))
 
     go(story())
 
