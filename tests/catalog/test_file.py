@@ -30,7 +30,7 @@ def test_a_file_of_a_newer_release_is_left_alone(path: Path) -> None:
     connection.pragma("user_version", len(MIGRATIONS) + 1)
     connection.close()
     error = refusal(path)
-    assert error.code == "catalog_too_new"
+    assert error.code == "HF0011"
     assert "newer release" in error.message
 
 
@@ -39,7 +39,7 @@ def test_the_number_of_partitions_is_fixed_at_creation(path: Path) -> None:
     assert created.partitions == 4
     created.close()
     error = refusal(path, 8)
-    assert error.code == "partitions_mismatch"
+    assert error.code == "HF0017"
     assert "configure 4" in error.message
     reopened = Catalog.open(path)
     assert reopened.partitions == 4
@@ -54,11 +54,11 @@ def test_a_single_partition_is_the_default(path: Path) -> None:
 
 def test_what_is_no_database_is_refused(path: Path) -> None:
     path.write_bytes(b"something else entirely" * 100)
-    assert refusal(path).code == "catalog_unreadable"
+    assert refusal(path).code == "HF0010"
 
 
 def test_a_missing_folder_is_refused(path: Path) -> None:
-    assert refusal(path.parent / "nowhere" / "meta.sqlite").code == "catalog_unreadable"
+    assert refusal(path.parent / "nowhere" / "meta.sqlite").code == "HF0012"
 
 
 def test_a_damaged_manifest_names_its_deployment(path: Path) -> None:
@@ -70,7 +70,7 @@ def test_a_damaged_manifest_names_its_deployment(path: Path) -> None:
     connection.execute("UPDATE deployment SET manifest = ?", (b"{",))
     connection.close()
     error = refusal(path)
-    assert error.code == "catalog_manifest"
+    assert error.code == "HF0010"
     assert id_ in error.message
 
 
@@ -80,7 +80,7 @@ def test_a_change_that_cannot_be_written_does_not_happen(path: Path) -> None:
     connection.execute("CREATE TRIGGER full BEFORE INSERT ON service BEGIN SELECT RAISE(ABORT, 'full'); END")
     with pytest.raises(CatalogFileError, match="nothing was changed") as refused:
         catalog.register(discovered(service("S")), force=False, breaking=False, dry_run=False, now_ms=1)
-    assert refused.value.code == "catalog_unwritable"
+    assert refused.value.code == "HF0014"
     assert catalog.deployments() == []
     assert connection.execute("SELECT count(*) FROM deployment").get == 0
     connection.close()

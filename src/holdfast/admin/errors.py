@@ -85,7 +85,7 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(ManifestError)
     async def coded(_: Request, error: CatalogError | ManifestError) -> Response:
         if isinstance(error, CatalogFileError):
-            return error_response(503, error.message)
+            return error_response(503, f"[{error.code}] {error.message}", error.code)
         status = _CODE_STATUSES.get(error.code, 400)
         return error_response(status, f"[{error.code}] {error.message}", error.code)
 

@@ -92,7 +92,7 @@ class CatalogFile:
             self._migrate(self._db)
         except apsw.Error as error:
             self.close()
-            raise CatalogFileError("catalog_unreadable", f"{path} cannot be used: {error}") from error
+            raise _unreadable(path, error) from error
         except CatalogFileError:
             self.close()
             raise
@@ -107,14 +107,18 @@ class CatalogFile:
         """The number of partitions fixed when the file was created: `wanted`, or 1, the first time.
 
         Raises:
-            CatalogFileError: the file was created with another number.
+            CatalogFileError: the file was created with another number, or is damaged.
         """
-        with self._open as db:
-            db.execute("INSERT INTO setting VALUES ('partitions', ?) ON CONFLICT DO NOTHING", (wanted or 1,))
-        stored = db.execute("SELECT value FROM setting WHERE name = 'partitions'").get
+        insert = "INSERT INTO setting VALUES ('partitions', ?) ON CONFLICT DO NOTHING"
+        try:
+            with self._open as db:
+                db.execute(insert, (wanted or 1,))
+            stored = db.execute("SELECT value FROM setting WHERE name = 'partitions'").get
+        except apsw.Error as error:
+            raise _unreadable(self._path, error) from error
         if wanted is not None and stored != wanted:
             raise CatalogFileError(
-                "partitions_mismatch",
+                "HF0017",
                 f"{self._path} was created with {stored} partitions and the configuration asks for {wanted}. "
                 "The number is fixed when a data directory is created: "
                 f"configure {stored}, or use a new directory",
@@ -125,8 +129,15 @@ class CatalogFile:
         """Everything that was saved.
 
         Raises:
-            CatalogFileError: a stored manifest cannot be read any more.
+            CatalogFileError: the file is damaged, or a stored manifest cannot be read any more.
         """
+        try:
+            return self._load()
+        except (apsw.Error, ValueError, TypeError) as error:
+            # Damage need not break the file's structure: what it says can have become nonsense.
+            raise _unreadable(self._path, error) from error
+
+    def _load(self) -> Contents:
         revisions: dict[str, dict[str, Revision]] = {}
         for deployment, service, number, patch in self._open.execute(
             "SELECT deployment, service, number, patch FROM revision"
@@ -151,8 +162,9 @@ class CatalogFile:
             with self._open as db:
                 self._write(db, before, after)
         except apsw.Error as error:
+            code = "HF0013" if isinstance(error, apsw.FullError) else "HF0014"
             raise CatalogFileError(
-                "catalog_unwritable", f"{self._path} cannot be written, nothing was changed: {error}"
+                code, f"{self._path} cannot be written, nothing was changed: {error}"
             ) from error
 
     @staticmethod
@@ -172,14 +184,14 @@ class CatalogFile:
     @property
     def _open(self) -> apsw.Connection:
         if self._db is None:
-            raise CatalogFileError("catalog_closed", f"{self._path} is closed: the server is shutting down")
+            raise CatalogFileError("HF0012", f"{self._path} is closed: the server is shutting down")
         return self._db
 
     def _migrate(self, db: apsw.Connection) -> None:
         version = db.pragma("user_version")
         if version > len(MIGRATIONS):
             raise CatalogFileError(
-                "catalog_too_new",
+                "HF0011",
                 f"{self._path} has format {version} and this release reads up to {len(MIGRATIONS)}. "
                 "It was written by a newer release: start that one, or restore a backup",
             )
@@ -201,7 +213,7 @@ class CatalogFile:
             )
         except ManifestError as error:
             raise CatalogFileError(
-                "catalog_manifest",
+                "HF0010",
                 f"the manifest of deployment {row.id} in {self._path} cannot be read: {error.message}",
             ) from error
         endpoint = Endpoint.parse(row.uri, bool(row.http11))
@@ -219,6 +231,15 @@ class CatalogFile:
             metadata=json.loads(row.metadata),
         )
         return Registered(deployment, manifest, row.content_type, row.manifest, revisions)
+
+
+def _unreadable(path: Path, error: Exception) -> CatalogFileError:
+    """The file was opened, or not even that, and does not hold what it should."""
+    if isinstance(error, apsw.Error) and not isinstance(error, apsw.CorruptError | apsw.NotADBError):
+        return CatalogFileError("HF0012", f"{path} cannot be used: {error}; check path, permissions and disk")
+    return CatalogFileError(
+        "HF0010", f"{path} is damaged or not a Holdfast file ({error}); restore it from a backup"
+    )
 
 
 def _put(db: apsw.Connection, registered: Registered) -> None:

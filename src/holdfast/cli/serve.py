@@ -81,7 +81,14 @@ async def _serve(config: Config) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end, exit_codes.OK)
-    server = Server(config, loop, lambda _: end(exit_codes.BUG))
+
+    def end_badly(error: BaseException) -> None:
+        if isinstance(error, StorageError):
+            end(_complain(f"[{error.code}] {error}", exit_codes.STORAGE))
+        else:
+            end(exit_codes.BUG)
+
+    server = Server(config, loop, end_badly)
     try:
         await server.start()
     except ConfigError as error:
@@ -89,7 +96,7 @@ async def _serve(config: Config) -> int:
     except DataDirInUse as error:
         return _complain(str(error), exit_codes.DATA_DIR_IN_USE)
     except (StorageError, CatalogFileError) as error:
-        return _complain(str(error), exit_codes.STORAGE)
+        return _complain(f"[{error.code}] {error}", exit_codes.STORAGE)
     except OSError as error:
         taken = error.errno in (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES)
         return _complain(str(error), exit_codes.PORT_TAKEN if taken else exit_codes.STORAGE)

@@ -10,7 +10,8 @@ records see must be what is durable or in the buffer. So between commits ("settl
 agree, and that is when journals are read for attempts and due timers are looked up.
 
 When a commit fails (disk full, I/O error) nothing is lost: the buffer keeps the batch and it is tried again
-until it succeeds. Meanwhile new invocations are refused and everything else waits.
+until it succeeds. Meanwhile new invocations are refused and everything else waits. A read that fails (a file
+that is damaged) is worse: half a record may have been applied, so the partition stops as it does for a bug.
 """
 
 from __future__ import annotations
@@ -156,7 +157,10 @@ class PartitionLoop:
         if self._committing:
             self._settled_calls.append(call)
         elif not self._closed:
-            call()
+            try:
+                call()
+            except apsw.Error as error:
+                self._stop(error)
 
     # ------------------------------------------------------------ the loop
 
@@ -236,17 +240,23 @@ class PartitionLoop:
         for on_answer, answer in answers:
             try:
                 on_answer(answer)
+            except apsw.Error as error:
+                self._stop(error)
+                return
             except Exception:
                 log.exception("the receiver of an answer failed", partition=self.index)
         for action in actions:
             try:
                 perform[type(action)](action)
+            except apsw.Error as error:
+                self._stop(error)
+                return
             except Exception:
                 log.exception("an action failed", partition=self.index, action=repr(action)[:500])
         if self._settled_calls:
             calls, self._settled_calls = self._settled_calls, []
             for call in calls:
-                call()
+                self.when_settled(call)
         if self._queue:
             if not self._scheduled:
                 self._scheduled = True
@@ -255,9 +265,17 @@ class PartitionLoop:
             self._on_idle()
 
     def _stop(self, bug: BaseException) -> None:
+        """End without writing: the file keeps the last commit, from which the next process goes on."""
+        if self._closed:
+            return
         self._closed = True
         self.tables.database.rollback()
         self._refuse_waiting()
+        if isinstance(bug, apsw.Error):
+            # A read failed: what should have happened next is not known, and no memory of it may be written.
+            failure = storage_error(bug)
+            bug = StorageError(failure.code, f"{self.tables.database.path}: {failure}")
+            log.critical("reading failed", partition=self.index, code=failure.code, error=str(bug))
         self._on_fatal(bug)
 
     def _refuse_waiting(self) -> None:
