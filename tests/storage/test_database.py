@@ -92,3 +92,18 @@ def test_durability_is_the_strictest_setting(tmp_path: Path) -> None:
 )
 def test_what_happened_to_the_disk_has_a_code(error: apsw.Error, code: str) -> None:
     assert storage_error(error).code == code
+
+
+def test_the_log_is_folded_into_the_file_by_the_commit_after_it_grew(tmp_path: Path) -> None:
+    with Database(tmp_path / "some.sqlite", ("CREATE TABLE t (body BLOB)",)) as database:
+        while not database.checkpoint_due:
+            database.begin()
+            database.execute("INSERT INTO t VALUES (zeroblob(1000000))")
+            database.commit()
+        size = (tmp_path / "some.sqlite").stat().st_size
+        for _ in range(2):
+            database.begin()
+            database.execute("INSERT INTO t VALUES (zeroblob(1))")
+            database.commit()
+        assert (tmp_path / "some.sqlite").stat().st_size > size
+        assert not database.checkpoint_due

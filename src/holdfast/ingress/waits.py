@@ -49,8 +49,9 @@ class Wait:
         if not self._done:
             self._done = True
             self._waits.discard(self)
-            if self.watch is not None:
-                self.watch.cancel()
+            watch, self.watch = self.watch, None
+            if watch is not None:
+                watch.cancel()
 
     def refuse(self, status: int, message: str) -> None:
         """Respond with a refusal of the ingress and stop waiting."""
@@ -61,6 +62,7 @@ class Wait:
 
     def _respond(self, status: int, fields: Fields, body: bytes) -> None:
         self._done = True
+        self.watch = None  # it refers to us: without the cycle all of a request is freed at once
         self._waits.discard(self)
         self._exchange.waiting = None
         self._exchange.respond(status, fields, body)

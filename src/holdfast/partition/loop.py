@@ -92,7 +92,8 @@ class PartitionLoop:
         self._on_timer = on_timer
         self._on_ship = on_ship
         self._on_fatal = on_fatal
-        self._committer = Committer(loop, f"commit-{tables.partition}")
+        database = tables.database
+        self._committer = Committer(loop, f"commit-{tables.partition}", lambda: database.checkpoint_due)
         self._queue: list[tuple[Record, OnAnswer | None]] = []
         self._answers: list[tuple[OnAnswer, Answer | None]] = []
         self._actions: list[Action] = []

@@ -34,6 +34,10 @@ _PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
 _DIGIT = {digit: value for value, digit in enumerate(_ALPHABET)}
 _62_2, _62_4, _62_6, _62_12 = 62**2, 62**4, 62**6, 62**12
 
+TEXTS_KEPT_MAX = 2048
+_texts: dict[bytes, str] = {}
+"""Texts of the ids met last: an invocation's is asked for when its attempt opens and when it is answered."""
+
 _RESOURCES = frozenset({"inv", "dp", "sub", "sign", "prom"})
 _VERSION = "1"
 
@@ -48,6 +52,16 @@ def encode_invocation_id(raw: bytes) -> str:
     Raises:
         ValueError: not 24 bytes.
     """
+    text = _texts.get(raw)
+    if text is None:
+        text = _invocation_text(raw)
+        if len(_texts) >= TEXTS_KEPT_MAX:
+            _texts.clear()
+        _texts[raw] = text
+    return text
+
+
+def _invocation_text(raw: bytes) -> str:
     if len(raw) != INVOCATION_ID_BYTES:
         raise ValueError(f"an invocation id is {INVOCATION_ID_BYTES} bytes, got {len(raw)}")
     key, low, high = _unpack_invocation_id(raw)

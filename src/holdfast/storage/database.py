@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -41,6 +42,7 @@ class Database:
                 HF0012 cannot be opened.
         """
         self.path = path
+        self._wal_pages = 0
         name = ":memory:" if path is None else os.fspath(path)
         try:
             self._connection = apsw.Connection(name, statementcachesize=512)
@@ -48,11 +50,11 @@ class Database:
             self._execute_all(
                 "PRAGMA journal_mode=WAL",
                 "PRAGMA synchronous=FULL",
-                f"PRAGMA wal_autocheckpoint={WAL_CHECKPOINT_PAGES}",
                 f"PRAGMA cache_size=-{CACHE_KIB}",
                 "PRAGMA temp_store=MEMORY",
                 "PRAGMA foreign_keys=OFF",
             )
+            self._connection.set_wal_hook(self._note_wal_pages)
             self._migrate(migrations)
         except (apsw.NotADBError, apsw.CorruptError) as error:
             raise StorageError(
@@ -108,16 +110,30 @@ class Database:
         if not self._connection.in_transaction:
             self._connection.execute("BEGIN IMMEDIATE")
 
+    @property
+    def checkpoint_due(self) -> bool:
+        """Whether the next `commit` folds the log into the file, which takes much longer than the rest."""
+        return self._wal_pages >= WAL_CHECKPOINT_PAGES
+
     def commit(self) -> None:
         """Make the open transaction durable. Raises StorageError; the transaction is rolled back then.
 
         May be called from another thread, as long as nobody else uses the connection.
         """
+        fold = self.checkpoint_due
         try:
             self._connection.execute("COMMIT")
         except apsw.Error as error:
             self.rollback()
             raise storage_error(error) from error
+        if fold:
+            # What is committed is durable whatever becomes of this; the next commit tries again.
+            with suppress(apsw.Error):
+                self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+
+    def _note_wal_pages(self, _: apsw.Connection, __: str, pages: int) -> int:
+        self._wal_pages = pages
+        return apsw.SQLITE_OK
 
     def rollback(self) -> None:
         if self._connection.in_transaction:
