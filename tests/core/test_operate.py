@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from core.harness import (
@@ -209,6 +210,16 @@ def test_a_pausing_attempt_that_fails_is_paused_and_one_that_ends_is_done(world:
     world.pause(ending)
     world.finish(ending)
     assert isinstance(world.status(ending), Completed)
+
+
+def test_a_promised_pause_survives_a_restart(tmp_path: Path) -> None:
+    """Goal: who was told that it would be paused need not ask again. Method: reopen before it suspended."""
+    world = World(1, tmp_path)
+    id_ = running(world)
+    world.pause(id_)
+    world.reopen()
+    assert world.status(id_) == Paused()
+    assert not world.started(id_)
 
 
 def test_pausing_takes_the_retry_timer_back(world: World) -> None:

@@ -81,7 +81,7 @@ class Process:
     def __init__(self, name: str, command: Sequence[str], log_path: Path, env: Mapping[str, str]) -> None:
         self.name = name
         self.log_path = log_path
-        self._command = tuple(command)
+        self.command = tuple(command)
         self._env = {**os.environ, **env}
         self._child: subprocess.Popen[bytes] | None = None
 
@@ -99,7 +99,7 @@ class Process:
         _exit_on_sigterm()
         with self.log_path.open("ab") as log:
             self._child = subprocess.Popen(
-                self._command,
+                self.command,
                 env=self._env,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

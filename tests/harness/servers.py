@@ -147,8 +147,9 @@ def chosen() -> str:
     return name
 
 
-def new_server(work_dir: Path, env: dict[str, str] | None = None) -> Server:
-    """The server `HOLDFAST_TEST_SERVER` names, not started yet; partitions by `HOLDFAST_TEST_PARTITIONS`."""
-    partitions = int(os.environ.get("HOLDFAST_TEST_PARTITIONS", "1"))
+def new_server(work_dir: Path, env: dict[str, str] | None = None, *, partitions: int | None = None) -> Server:
+    """The server `HOLDFAST_TEST_SERVER` names, not started yet; `HOLDFAST_TEST_PARTITIONS`, when set, decides
+    about the partitions."""
+    partitions = int(os.environ.get("HOLDFAST_TEST_PARTITIONS", partitions or 1))
     kind = RestateServer if chosen() == RestateServer.name else HoldfastServer
     return kind(work_dir, partitions, env)

@@ -7,8 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 from harness import NODE, Effects, PythonService, Server, Service, TypeScriptService, new_server
-from harness.servers import SERVICES
-from interop.flavor import PREFIXES, Flavor
+from harness.servers import SERVICES, chosen
+from interop.flavor import PREFIXES, Arrangement, Flavor
 
 NODE_MODULES = SERVICES / "typescript" / "node_modules" / "@restatedev" / "restate-sdk"
 
@@ -46,9 +46,24 @@ def work_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("world")
 
 
+# Version 7 is the default. The older ones run on more partitions, so that both are covered in three passes.
+ARRANGEMENTS = (
+    [Arrangement(7, 1), Arrangement(6, 4), Arrangement(5, 3)]
+    if chosen() == "holdfast"
+    else [Arrangement(7, 1)]
+)
+
+
+@pytest.fixture(scope="session", params=ARRANGEMENTS, ids=str)
+def arrangement(request: pytest.FixtureRequest) -> Arrangement:
+    found: Arrangement = request.param
+    return found
+
+
 @pytest.fixture(scope="session")
-def server(work_dir: Path) -> Iterator[Server]:
-    started = new_server(work_dir / "server")
+def server(work_dir: Path, arrangement: Arrangement) -> Iterator[Server]:
+    version = {"HOLDFAST_PROTOCOL_VERSION_MAX": str(arrangement.protocol_version)}
+    started = new_server(work_dir / f"server-{arrangement}", version, partitions=arrangement.partitions)
     try:
         started.start()
         yield started
@@ -57,8 +72,12 @@ def server(work_dir: Path) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def services(server: Server, work_dir: Path, effects: Effects) -> Iterator[list[Service]]:
+def services(
+    server: Server, work_dir: Path, effects: Effects, arrangement: Arrangement
+) -> Iterator[list[Service]]:
     """Every deployment, registered."""
+    work_dir = work_dir / f"services-{arrangement}"
+    work_dir.mkdir()
     found: list[Service] = [
         PythonService(work_dir, effects),
         PythonService(work_dir, effects, request_response=True),

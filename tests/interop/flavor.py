@@ -20,6 +20,17 @@ def fresh(what: str = "key") -> str:
 
 
 @dataclass(frozen=True)
+class Arrangement:
+    """How the server under test is set up; the whole suite runs once per arrangement."""
+
+    protocol_version: int
+    partitions: int
+
+    def __str__(self) -> str:
+        return f"v{self.protocol_version}-{self.partitions}p"
+
+
+@dataclass(frozen=True)
 class Flavor:
     """`prefix` names the services: `{prefix}Actions`, `{prefix}Counter` and so on."""
 

@@ -350,9 +350,9 @@ class Invocation:
     scope: str | None = None
     limit_key: str | None = None
     trace_parent: str | None = None
+    pausing: bool = False
     attempt: int = 0
     activity: Activity = Activity.IDLE
-    pausing: bool = False
     output: Result | None = None
     refs: Refs | None = None
 

@@ -122,6 +122,7 @@ def apply_pause(step: Step, record: Pause) -> Done | Refused:
         case Invoked() if invocation.activity is Activity.RUNNING:
             if not invocation.pausing:
                 invocation.pausing = True
+                step.tables.invocations.put(invocation)
                 step.actions.append(HalfClose(invocation.row, invocation.attempt))
             return Done(at_once=False)
         case Invoked() | Suspended():
@@ -195,7 +196,9 @@ def apply_sweep(step: Step, record: Sweep) -> None:
 def apply_recover(step: Step, record: Recover) -> None:
     """After opening: a new attempt for everything that had one; back-offs keep their timers."""
     for invocation in step.tables.invocations.invoked():
-        if invocation.next_retry_at is not None and invocation.next_retry_at > record.at:
+        if invocation.pausing:
+            pause(step, invocation)  # somebody was told that it would be
+        elif invocation.next_retry_at is not None and invocation.next_retry_at > record.at:
             invocation.activity = Activity.BACKING_OFF
         else:
             drop_retry_timer(step.tables, invocation)

@@ -30,6 +30,12 @@ from holdfast.protocol.versions import content_type_of
 ERROR_BODY_BYTES_MAX = 2_048
 UNSENT_BYTES_MAX = 64 * 1024 * 1024
 _FINAL = (End, Suspend, AttemptError)
+# Plain numbers: they are compared with for every frame.
+_AWAITING_ON = MessageType.AWAITING_ON.value
+_ERROR = MessageType.ERROR.value
+_COMPLETION_ACK = MessageType.PROPOSE_RUN_COMPLETION_ACK.value
+_ACKS = [encode_frame(_COMPLETION_ACK, ProposeRunCompletionAckMessage(n).encode()) for n in range(128)]
+"""Ready for the small completion ids that nearly all runs have."""
 
 
 class AttemptOwner(Protocol):
@@ -147,8 +153,11 @@ class Attempt:
 
     def acknowledge(self, completion_id: int) -> None:
         """The run's completion is durable."""
-        ack = ProposeRunCompletionAckMessage(completion_id).encode()
-        self.send(encode_frame(MessageType.PROPOSE_RUN_COMPLETION_ACK, ack))
+        if completion_id < len(_ACKS):
+            self.send(_ACKS[completion_id])
+        else:
+            ack = ProposeRunCompletionAckMessage(completion_id).encode()
+            self.send(encode_frame(_COMPLETION_ACK, ack))
 
     def close_input(self) -> None:
         """Nothing more will be sent: the SDK suspends or finishes. The abort timeout begins."""
@@ -244,12 +253,12 @@ class Attempt:
                 self._runner.gone(self)
 
     def _item(self, type_: int, flags: int, body: bytes) -> Item | None:
-        if type_ == MessageType.AWAITING_ON:
+        if type_ == _AWAITING_ON:
             self.awaiting = body
             return None
-        if type_ == MessageType.ERROR:
+        if type_ == _ERROR:
             return failures.from_error_frame(
-                ErrorMessage.decode(body), self.handler.retry, self._runner.jitter()
+                ErrorMessage.decode(body), self.version, self.handler.retry, self._runner.jitter()
             )
         return self.translator.item(type_, flags, body)
 

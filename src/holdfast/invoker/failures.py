@@ -13,6 +13,7 @@ from holdfast.protocol.framing import type_name
 
 ABORT_TIMEOUT = "RT0001"
 TOO_LARGE = "RT0003"
+SERVER = "RT0006"
 HANDLER = "RT0007"
 NETWORK = "RT0010"
 NO_DEPLOYMENT = "RT0011"
@@ -27,6 +28,7 @@ RATE_LIMITED = "RT0023"
 FLOW_CONTROL = "RT0024"
 TREE_TOO_DEEP = "RT0025"
 
+_VERSION_WITH_BEHAVIOR = 7
 _JOURNAL_MISMATCH_CODE = 570
 _PROTOCOL_VIOLATION_CODE = 571
 _RETRY_AFTER_MS_MAX = 24 * 3600 * 1000
@@ -54,8 +56,9 @@ def attempt_error(
     return AttemptError(AttemptFailure(code, message, doc_code), policy, jitter, retry_after_ms, behavior)
 
 
-def from_error_frame(error: ErrorMessage, policy: RetryPolicy, jitter: float) -> AttemptError:
-    """An end that the SDK reported."""
+def from_error_frame(error: ErrorMessage, version: int, policy: RetryPolicy, jitter: float) -> AttemptError:
+    """An end that the SDK reported. Before version 7 it could only ask for a retry."""
+    behavior = int(error.behavior) if version >= _VERSION_WITH_BEHAVIOR else Behavior.RETRY
     doc_code = {_JOURNAL_MISMATCH_CODE: JOURNAL_MISMATCH, _PROTOCOL_VIOLATION_CODE: PROTOCOL}.get(
         error.code, HANDLER
     )
@@ -68,7 +71,7 @@ def from_error_frame(error: ErrorMessage, policy: RetryPolicy, jitter: float) ->
         error.related_command_name,
         None if error.related_command_type is None else type_name(error.related_command_type),
     )
-    return AttemptError(failure, policy, jitter, error.next_retry_delay, int(error.behavior))
+    return AttemptError(failure, policy, jitter, error.next_retry_delay, behavior)
 
 
 def from_protocol_error(error: ProtocolError, policy: RetryPolicy, jitter: float) -> AttemptError:

@@ -25,7 +25,7 @@ from holdfast.invoker import failures
 from holdfast.invoker.attempt import Attempt
 from holdfast.invoker.http import HeaderError, HttpClient, PreparedHeaders
 from holdfast.invoker.http.api import TransportFailure
-from holdfast.invoker.replay import has_state, opening
+from holdfast.invoker.replay import first_opening, has_state, opening
 from holdfast.invoker.translate import CallMaker, Translator
 from holdfast.partition.loop import PartitionLoop
 from holdfast.protocol.errors import UnsupportedVersion
@@ -94,6 +94,7 @@ class Runner:
         self._paths: dict[tuple[str, str], str] = {}
         self._random = random.Random()
         self._sweeper: asyncio.TimerHandle | None = None
+        self._swept_for: Handler | None = None
         self._sweep_s = SWEEP_S_MAX
         self._draining = False
         self.closing_s = limits.closing_s
@@ -201,6 +202,22 @@ class Runner:
     # ------------------------------------------------------------ opening
 
     def _open(self, partition: PartitionLoop, invocation: Invocation, input_raw: bytes | None) -> None:
+        """Open an attempt; whatever keeps it from opening is an attempt's failure, so that the policy decides
+        and no invocation is left without an attempt."""
+        try:
+            self._open_attempt(partition, invocation, input_raw)
+        except Exception as bug:
+            log.exception("an attempt could not be opened", invocation=encode_invocation_id(invocation.id))
+            attempt = self._attempts.pop((partition.index, invocation.row), None)
+            if attempt is not None:
+                attempt.drop()
+            self._refuse(
+                partition, invocation, f"the server could not open the attempt: {bug!r}", failures.SERVER
+            )
+
+    def _open_attempt(
+        self, partition: PartitionLoop, invocation: Invocation, input_raw: bytes | None
+    ) -> None:
         target = invocation.target
         pinned = invocation.deployment
         if pinned is None:
@@ -253,23 +270,27 @@ class Runner:
     def _push(self, attempt: Attempt, invocation: Invocation, input_raw: bytes | None) -> None:
         """Open the stream with Start and the replay."""
         tables, target, handler = attempt.partition.tables, invocation.target, attempt.handler
+        body, frames = None, None
         if input_raw is not None and invocation.length == 1:
+            body = first_opening(invocation, attempt.id_text, input_raw)
             frames = [(MessageType.INPUT_COMMAND.value, input_raw)]
-        else:
-            frames = tables.journal.frames(invocation.row)
-        state = None
-        if has_state(target.kind) and not handler.enable_lazy_state:
-            state = tables.state.all(target.object)
-        attempt.translator.known = len(frames)
-        body = opening(
-            invocation,
-            attempt.id_text,
-            frames,
-            state,
-            self._limits.eager_state_bytes_max,
-            self._clock.now_ms(),
-            attempt.version,
-        )
+            attempt.translator.known = 1
+        if body is None:
+            if frames is None:
+                frames = tables.journal.frames(invocation.row)
+            attempt.translator.known = len(frames)
+            state = None
+            if has_state(target.kind) and not handler.enable_lazy_state:
+                state = tables.state.all(target.object)
+            body = opening(
+                invocation,
+                attempt.id_text,
+                frames,
+                state,
+                self._limits.eager_state_bytes_max,
+                self._clock.now_ms(),
+                attempt.version,
+            )
         deployment = attempt.deployment
         path = self._path(target.service, target.handler)
         headers = [("x-restate-invocation-id", attempt.id_text)]
@@ -370,6 +391,9 @@ class Runner:
             self._closing.discard(attempt)
 
     def _ensure_sweep(self, handler: Handler) -> None:
+        if self._sweeper is not None and handler is self._swept_for:
+            return  # as for nearly every attempt
+        self._swept_for = handler
         shortest = min(handler.inactivity_timeout_ms or SWEEP_S_MAX * 1000, handler.abort_timeout_ms) / 1000
         wanted = min(max(shortest / 4, SWEEP_S_MIN), SWEEP_S_MAX)
         if self._sweeper is None:

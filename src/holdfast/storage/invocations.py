@@ -210,7 +210,7 @@ def encode_invocation(i: Invocation) -> tuple[Value, ...]:
         i.idempotency_key, i.deployment, i.protocol_version, i.length, i.commands, i.retry_count,
         i.next_retry_at, None if i.failure is None else encode_failure(i.failure), i.progress_at,
         i.scheduled_at, i.start_at, i.inboxed_at, i.running_at, int(i.journal_purged), int(i.has_attached),
-        i.scope, i.limit_key, i.trace_parent, i.attempt, *completion,
+        i.scope, i.limit_key, i.trace_parent, int(i.pausing), i.attempt, *completion,
     )  # fmt: skip
 
 
@@ -258,6 +258,7 @@ def decode_invocation(row: tuple[Value, ...]) -> Invocation:
         scope=_text(v["scope"]),
         limit_key=_text(v["limit_key"]),
         trace_parent=_text(v["trace_parent"]),
+        pausing=bool(v["pausing"]),
         attempt=_int(v["attempt"]),
     )
 

@@ -11,7 +11,7 @@ INVOCATION_COLUMNS = (
     "waiter_id", "waiter_completion", "waiter_kind", "idempotency_key", "deployment", "protocol_version",
     "length", "commands", "retry_count", "next_retry_at", "failure", "progress_at", "scheduled_at",
     "start_at", "inboxed_at", "running_at", "journal_purged", "has_attached", "scope", "limit_key",
-    "trace_parent", "attempt", "completed_at", "result_value", "result_code", "result_message",
+    "trace_parent", "pausing", "attempt", "completed_at", "result_value", "result_code", "result_message",
     "result_metadata",
 )  # fmt: skip
 
@@ -57,6 +57,7 @@ MIGRATIONS = (
         scope TEXT,
         limit_key TEXT,
         trace_parent TEXT,
+        pausing INTEGER NOT NULL,           -- invoked, and to be paused when its attempt ends
         attempt INTEGER NOT NULL,           -- number of the latest attempt
         completed_at INTEGER,
         result_value BLOB,                  -- completed with success
