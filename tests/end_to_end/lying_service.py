@@ -105,6 +105,12 @@ class Talk:
             raise PeerLeft
         return frame
 
+    async def pause(self, seconds: float) -> None:
+        """Let others work; `PeerLeft` when the connection broke meanwhile."""
+        await asyncio.sleep(seconds)
+        if self.connection.lost:
+            raise PeerLeft
+
     # ------------------------------------------------------------ speaking
 
     def answer(self, status: int = 200, content_type: str | None = "as asked", **more: str) -> None:
@@ -312,6 +318,7 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._talks: dict[int, Talk] = {}
         self.reads = True
+        self.lost = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -331,6 +338,7 @@ class _Connection(asyncio.Protocol):
         self._flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.lost = True
         self._service.left(self)
         for talk in self._talks.values():
             talk.hung_up()
