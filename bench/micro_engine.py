@@ -5,7 +5,7 @@
 Real: the ingress' HTTP/1.1 parser and dispatch, the engine, a partition with its tables in memory, attempts,
 the HTTP/2 connection. Stood in for: the loop (a list of calls), both sockets (bytes are taken and given), and
 the deployment, whose frames are prepared. What is left out, system calls and the disk, is what `python -m
-bench` adds to it; what is measured here hardly depends on how busy the machine is. Objects left to the garbage
+bench` adds to it; what is measured here depends less on how busy the machine is. Objects left to the garbage
 collector are counted too: the path should make no reference cycles.
 """
 

@@ -29,6 +29,7 @@ from holdfast.protocol.messages import (
     Value,
     Void,
 )
+from holdfast.protocol.state_commands import encode_input
 from holdfast.protocol.wire import varint
 from protocol.strategies import MESSAGE_CLASSES, any_message, message_of
 from protocol.vectors import CapturedFrame, captured_frames
@@ -256,3 +257,15 @@ def test_messages_have_no_dict() -> None:
 
 def test_frame_takes_its_type_from_the_class() -> None:
     assert messages.frame(RunCommandMessage(1, "step")) == encode_frame(0x0411, b"\x58\x01\x62\x04step")
+
+
+@given(
+    st.lists(st.tuples(st.text(max_size=5), st.text(max_size=5) | st.just("v" * 300)), max_size=4),
+    st.binary(),
+)
+def test_the_short_way_to_write_an_input_agrees_with_the_message(
+    headers: list[tuple[str, str]], content: bytes
+) -> None:
+    for _ in range(2):  # from nothing, and from what is remembered
+        message = InputCommandMessage(tuple(headers), value=Value(content))
+        assert encode_input(headers, content) == message.encode()

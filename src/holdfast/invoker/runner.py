@@ -41,6 +41,7 @@ DEFAULT_POLICY = RetryPolicy()
 SWEEP_S_MAX = 1.0
 SWEEP_S_MIN = 0.001
 REOPENS_MAX = 3
+_INPUT = MessageType.INPUT_COMMAND.value
 
 
 class Deployments(Protocol):
@@ -270,14 +271,14 @@ class Runner:
     def _push(self, attempt: Attempt, invocation: Invocation, input_raw: bytes | None) -> None:
         """Open the stream with Start and the replay."""
         tables, target, handler = attempt.partition.tables, invocation.target, attempt.handler
-        body, frames = None, None
-        if input_raw is not None and invocation.length == 1:
+        if invocation.length > 1:
+            input_raw = None  # the journal has grown since it was accepted
+        body = None
+        if input_raw is not None:
             body = first_opening(invocation, attempt.id_text, input_raw)
-            frames = [(MessageType.INPUT_COMMAND.value, input_raw)]
             attempt.translator.known = 1
         if body is None:
-            if frames is None:
-                frames = tables.journal.frames(invocation.row)
+            frames = tables.journal.frames(invocation.row) if input_raw is None else [(_INPUT, input_raw)]
             attempt.translator.known = len(frames)
             state = None
             if has_state(target.kind) and not handler.enable_lazy_state:

@@ -328,7 +328,7 @@ def _target_id(target: wire.InvocationTarget | None) -> InvocationId:
 
 
 _Translation: TypeAlias = Callable[[Translator, int, int, bytes], core.Item | None]
-_TRANSLATIONS: dict[int, _Translation] = {
+_OF_TYPE: dict[MessageType, _Translation] = {
     MessageType.SUSPENSION: Translator._suspension,
     MessageType.END: Translator._end,
     MessageType.PROPOSE_RUN_COMPLETION: Translator._proposal,
@@ -353,3 +353,4 @@ _TRANSLATIONS: dict[int, _Translation] = {
     MessageType.GET_INVOCATION_OUTPUT_COMMAND: Translator._get_output,
     MessageType.COMPLETE_AWAKEABLE_COMMAND: Translator._complete_awakeable,
 }
+_TRANSLATIONS: dict[int, _Translation] = {type_.value: translate for type_, translate in _OF_TYPE.items()}

@@ -17,8 +17,10 @@ from holdfast.core.records import Lookup, Record, Start
 from holdfast.partition.loop import RECORDS_QUEUED_MAX, UNAVAILABLE, PartitionLoop
 from holdfast.partition.placement import Minter, idempotent_id, some_id_of_key, workflow_id
 from holdfast.protocol.ids import keyed_partition_key
-from holdfast.protocol.messages import InputCommandMessage, Value
+from holdfast.protocol.state_commands import encode_input
 from holdfast.timers.clock import Clock
+
+_ACCEPTED_OR_FOUND = (Accepted, Found)
 
 
 class _Watch:
@@ -43,7 +45,7 @@ class _Watch:
             return
         if (
             self._on_finished is not None
-            and isinstance(answer, Accepted | Found)
+            and isinstance(answer, _ACCEPTED_OR_FOUND)
             and answer.completed is None
         ):
             self._row = answer.row
@@ -121,7 +123,7 @@ class LocalEngine:
             row,
             fresh,
             target,
-            InputCommandMessage(tuple(headers), value=Value(body)).encode(),
+            encode_input(headers, body),
             handler.retention(idempotent=idempotency_key is not None),
             idempotency_key,
             start_at,

@@ -13,6 +13,7 @@ from holdfast.core.model import InvocationId, Row
 from holdfast.protocol import ids
 from holdfast.storage.keys import RANDOM_BYTES, id_with_row
 
+KEY_BYTES = 8
 _RANDOM_POOL_BYTES = 4096
 
 
@@ -55,8 +56,9 @@ class Minter:
     def anywhere(self) -> tuple[InvocationId, Row]:
         """A random id in this partition."""
         row = self.row()
-        key = self._first_key + int.from_bytes(self._random(8), "big") % self._keys
-        return id_with_row(key, row, self._random(RANDOM_BYTES)), row
+        random = self._random(KEY_BYTES + RANDOM_BYTES)
+        key = self._first_key + int.from_bytes(random[:KEY_BYTES], "big") % self._keys
+        return id_with_row(key, row, random[KEY_BYTES:]), row
 
     def for_key(self, key: str) -> tuple[InvocationId, Row]:
         """A random id at a key that this partition owns."""

@@ -20,7 +20,8 @@ ACK_REQUESTED = 0x8000
 """The only flag: the sender of a run proposal takes an ack in place of the full completion (version 7)."""
 
 _HEADER = Struct(">HHI")
-_pack_header = _HEADER.pack
+pack_header = _HEADER.pack
+"""(type, flags, body length in bytes) to the eight bytes of a header."""
 _unpack_header = _HEADER.unpack_from
 
 
@@ -98,7 +99,7 @@ def type_name(type_: int) -> str:
 
 def encode_frame(type_: int, body: bytes, flags: int = 0) -> bytes:
     """Header and body as one frame."""
-    return _pack_header(type_, flags, len(body)) + body
+    return pack_header(type_, flags, len(body)) + body
 
 
 class FrameDecoder:

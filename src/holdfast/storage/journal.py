@@ -18,6 +18,7 @@ from holdfast.storage.notifications import decode_output, encode_notification
 
 EVENTS_PER_INVOCATION_MAX = 100
 _FIRST_NOTIFICATION = 0x8000
+_INPUT = MessageType.INPUT_COMMAND.value
 _COLUMNS = ("key", "type", "ref", "callee", "at", "body")
 
 
@@ -49,7 +50,7 @@ class Journal:
 
     def append_input(self, row: Row, raw: bytes, at: int) -> None:
         key = row * JOURNAL_SPAN
-        self._pending[key] = (key, MessageType.INPUT_COMMAND.value, None, None, at, raw)
+        self._pending[key] = (key, _INPUT, None, None, at, raw)
 
     def append_command(
         self,
@@ -67,7 +68,7 @@ class Journal:
     def append_notification(self, row: Row, index: int, notification: Notification, at: int) -> None:
         key = row * JOURNAL_SPAN + index
         body = encode_notification(notification)
-        self._pending[key] = (key, notification.kind.value, notification.ref, None, at, body)
+        self._pending[key] = (key, int(notification.kind), notification.ref, None, at, body)
 
     def append_event(
         self, row: Row, after_index: int, at: int, type_: str, detail: dict[str, object]
