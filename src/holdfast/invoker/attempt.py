@@ -206,7 +206,11 @@ class Attempt:
         self._status = status
         self._headers = headers
         self.server = headers.get("x-restate-server")
-        if status != 200 or self.finished:
+        if self.finished:
+            return
+        if status != 200:
+            # Refused. Some servers end their answer only when the request has ended.
+            self.close_input()
             return
         expected = content_type_of(self.version)
         found = headers.get("content-type")
