@@ -17,6 +17,7 @@ class QueryRunner(Protocol):
         Raises:
             QueryError: the query is not valid, or not now.
         """
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from holdfast.catalog.durations import format_duration
 from holdfast.catalog.model import Deployment, Handler, Mode, Service
@@ -138,7 +138,8 @@ def timestamp(ms: int) -> str:
 
 def _described(content_type: str, schema: object) -> str:
     if isinstance(schema, dict):
-        title, type_ = schema.get("title"), schema.get("type")
+        shape = cast("JsonObject", schema)
+        title, type_ = shape.get("title"), shape.get("type")
         if isinstance(title, str):
             return f"JSON '{title}'"
         if isinstance(type_, str):

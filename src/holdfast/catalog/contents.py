@@ -71,8 +71,8 @@ class Contents:
     `latest` follows from them: the id of the deployment that gets a service's new invocations.
     """
 
-    deployments: Mapping[str, Registered] = field(default_factory=dict)
-    counters: Mapping[str, int] = field(default_factory=dict)
+    deployments: Mapping[str, Registered] = field(default_factory=dict[str, Registered])
+    counters: Mapping[str, int] = field(default_factory=dict[str, int])
     latest: Mapping[str, str] = field(init=False)
 
     def __post_init__(self) -> None:

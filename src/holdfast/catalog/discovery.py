@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, cast
 from urllib.parse import quote
 
 from holdfast.catalog.contents import Discovered
@@ -181,9 +181,11 @@ def _check_showable(body: bytes) -> None:
         if depth > MANIFEST_DEPTH_MAX:
             raise ManifestError("META0013", f"the manifest is nested deeper than {MANIFEST_DEPTH_MAX} levels")
         if isinstance(value, dict):
-            pending += [(part, depth + 1) for pair in value.items() for part in pair]
+            pending += [
+                (part, depth + 1) for pair in cast("dict[str, object]", value).items() for part in pair
+            ]
         elif isinstance(value, list):
-            pending += [(part, depth + 1) for part in value]
+            pending += [(part, depth + 1) for part in cast("list[object]", value)]
         elif isinstance(value, str) and not value.isascii():
             try:
                 value.encode()

@@ -35,7 +35,7 @@ class Deployment:
     created_at: int
     sdk_version: str | None = None
     additional_headers: tuple[tuple[str, str], ...] = ()
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)

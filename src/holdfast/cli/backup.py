@@ -5,12 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from holdfast.cli import exit_codes
-
-if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+from holdfast.cli.commands import Commands
 
 
 def add_parser(commands: Commands) -> None:

@@ -10,13 +10,10 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from holdfast.cli import exit_codes
+from holdfast.cli.commands import Commands
 from holdfast.server.config import Config, ConfigError, as_toml, describe, load, option_names
-
-if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 GC_THRESHOLD = 50_000
 """Allocations between collections of the young generation: an invocation makes few cycles, many objects."""

@@ -308,8 +308,8 @@ class Refs:
     journal index of the latest one as well: an attempt that was told of a signal and still waits for it
     has consumed it and waits for the next."""
 
-    completions: dict[int, bool] = field(default_factory=dict)
-    signals: dict[int | str, tuple[int, bool]] = field(default_factory=dict)
+    completions: dict[int, bool] = field(default_factory=dict[int, bool])
+    signals: dict[int | str, tuple[int, bool]] = field(default_factory=dict[int | str, tuple[int, bool]])
 
 
 @dataclass(slots=True)

@@ -48,6 +48,7 @@ class InvocationTable(Protocol):
     def delete(self, invocation: Invocation) -> None: ...
     def invoked(self) -> Iterable[Invocation]:
         """All with status INVOKED, by row, each with exact `length` and `commands`. Used once, at opening."""
+        ...
 
 
 class JournalTable(Protocol):
@@ -76,9 +77,11 @@ class JournalTable(Protocol):
 
     def open_calls(self, row: Row) -> list[InvocationId]:
         """Callees of calls (not sends) without a result yet, in order."""
+        ...
 
     def entries(self, row: Row) -> list[Entry]:
         """The whole journal in order, `completion_ids` filled."""
+        ...
 
     def copy(self, row: Row, index: int, entry: Entry, at: int) -> None:
         """Store another invocation's entry under this row."""
@@ -91,6 +94,7 @@ class StateTable(Protocol):
     def get(self, object_: str, key: bytes) -> bytes | None: ...
     def keys(self, object_: str) -> tuple[bytes, ...]:
         """Sorted."""
+        ...
 
     def all(self, object_: str) -> dict[bytes, bytes]: ...
     def set(self, object_: str, key: bytes, value: bytes) -> None: ...
@@ -114,6 +118,7 @@ class ObjectTable(Protocol):
     def unlock(self, object_: str) -> None: ...
     def enqueue(self, object_: str, waiting: Row | Mutation) -> int:
         """Append to the inbox; the entry's sequence number, which grows over the whole partition."""
+        ...
 
     def dequeue(self, object_: str) -> Row | Mutation | None:
         """Take the oldest out."""
@@ -128,6 +133,7 @@ class PromiseTable(Protocol):
     def add_listener(self, object_: str, key: str, row: Row, completion_id: int) -> None: ...
     def take_listeners(self, object_: str, key: str) -> list[tuple[Row, int]]:
         """Remove and return them in order of arrival."""
+        ...
 
     def delete(self, object_: str) -> None:
         """Forget all promises and listeners of a workflow key."""
@@ -144,6 +150,7 @@ class TimerTable(Protocol):
     def put(self, fire_at: int, kind: int, row: Row, completion_id: int) -> None: ...
     def take(self, fire_at: int, kind: int, row: Row, completion_id: int) -> bool:
         """Delete it; false when it was not there (cancelled, or fired before)."""
+        ...
 
 
 class PostTable(Protocol):
@@ -157,6 +164,7 @@ class PostTable(Protocol):
 
     def received(self, source: int) -> int:
         """The last number taken from `source`; 0 before the first."""
+        ...
 
     def set_received(self, source: int, sequence: int) -> None: ...
 
@@ -182,3 +190,4 @@ class Tables(Protocol):
     def post(self) -> PostTable: ...
     def partition_of(self, id_: InvocationId) -> int:
         """The partition that owns an invocation id."""
+        ...

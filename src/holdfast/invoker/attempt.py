@@ -44,17 +44,21 @@ class AttemptOwner(Protocol):
     @property
     def time(self) -> float:
         """The loop's monotonic clock, seconds."""
+        ...
 
     @property
     def closing_s(self) -> float:
         """How long a finished stream may take to close."""
+        ...
 
     def now_ms(self) -> int: ...
     def jitter(self) -> float:
         """A fresh number in [0, 1)."""
+        ...
 
     def reopen(self, attempt: Attempt) -> bool:
         """Push the attempt once more; false when it may not be."""
+        ...
 
     def gone(self, attempt: Attempt) -> None:
         """The attempt's stream is over."""

@@ -49,7 +49,8 @@ class HandlerLookup(Protocol):
 
 
 class Translator:
-    """Translates the frames of one attempt."""
+    """Translates the frames of one attempt: `item` is the door, and the table below the class sends each message
+    type to the method of its name. These take (message type, flags, body)."""
 
     __slots__ = ("_catalog", "_maker", "_partition", "_target", "_trace_parent", "_version", "id", "known")
 
@@ -90,15 +91,15 @@ class Translator:
 
     # ------------------------------------------------------------ plain and control
 
-    def _run(self, type_: int, _: int, body: bytes) -> core.Item:
+    def run(self, type_: int, _: int, body: bytes) -> core.Item:
         return core.Plain(type_, body, wire.RunCommandMessage.decode(body).result_completion_id)
 
-    def _eager_state(self, type_: int, _: int, body: bytes) -> core.Item:
+    def eager_state(self, type_: int, _: int, body: bytes) -> core.Item:
         self._check_state()
         wire.decode(type_, body)
         return core.Plain(type_, body)
 
-    def _proposal(self, _: int, flags: int, body: bytes) -> core.Item:
+    def proposal(self, _: int, flags: int, body: bytes) -> core.Item:
         message = wire.ProposeRunCompletionMessage.decode(body)
         result = message.result
         if type(result) is wire.Value:
@@ -108,13 +109,13 @@ class Translator:
         ack = flags & ACK_REQUESTED != 0 and self._version >= _VERSION_WITH_TREES
         return core.RunProposal(message.result_completion_id, outcome, ack)
 
-    def _output(self, type_: int, _: int, body: bytes) -> core.Item:
+    def output(self, type_: int, _: int, body: bytes) -> core.Item:
         return core.Output(type_, body, _result(wire.OutputCommandMessage.decode(body).result, "an output"))
 
-    def _end(self, _: int, __: int, ___: bytes) -> core.Item:
+    def end(self, _: int, __: int, ___: bytes) -> core.Item:
         return core.End()
 
-    def _suspension(self, _: int, __: int, body: bytes) -> core.Item:
+    def suspension(self, _: int, __: int, body: bytes) -> core.Item:
         if self._version >= _VERSION_WITH_TREES:
             tree = wire.SuspensionMessage.decode(body).awaiting_on
             if tree is None or tree.is_leafless():
@@ -126,7 +127,7 @@ class Translator:
             raise Refusal(failures.PROTOCOL, "a suspension must name what it waits for")
         return core.Suspend(awaiting, self.known)
 
-    def _hint(self, _: int, __: int, ___: bytes) -> None:
+    def hint(self, _: int, __: int, ___: bytes) -> None:
         return None
 
     # ------------------------------------------------------------ state
@@ -144,26 +145,26 @@ class Translator:
                 f"{self._target.service}/{self._target.handler} is a shared handler and cannot write state",
             )
 
-    def _set_state(self, type_: int, _: int, body: bytes) -> core.Item:
+    def set_state(self, type_: int, _: int, body: bytes) -> core.Item:
         self._check_state(write=True)
         message = wire.SetStateCommandMessage.decode(body)
         value = b"" if message.value is None else message.value.content
         return core.SetState(type_, body, message.key, value)
 
-    def _clear_state(self, type_: int, _: int, body: bytes) -> core.Item:
+    def clear_state(self, type_: int, _: int, body: bytes) -> core.Item:
         self._check_state(write=True)
         return core.ClearState(type_, body, wire.ClearStateCommandMessage.decode(body).key)
 
-    def _clear_all_state(self, type_: int, _: int, body: bytes) -> core.Item:
+    def clear_all_state(self, type_: int, _: int, body: bytes) -> core.Item:
         self._check_state(write=True)
         return core.ClearAllState(type_, body)
 
-    def _lazy_state(self, type_: int, _: int, body: bytes) -> core.Item:
+    def lazy_state(self, type_: int, _: int, body: bytes) -> core.Item:
         self._check_state()
         message = wire.GetLazyStateCommandMessage.decode(body)
         return core.GetLazyState(type_, body, message.key, message.result_completion_id)
 
-    def _lazy_state_keys(self, type_: int, _: int, body: bytes) -> core.Item:
+    def lazy_state_keys(self, type_: int, _: int, body: bytes) -> core.Item:
         self._check_state()
         message = wire.GetLazyStateKeysCommandMessage.decode(body)
         return core.GetLazyStateKeys(type_, body, message.result_completion_id)
@@ -174,29 +175,29 @@ class Translator:
         if self._target.kind not in (TargetKind.WORKFLOW_RUN, TargetKind.WORKFLOW_SHARED):
             raise Refusal(failures.PRECONDITION, f"{self._target.service} is no workflow: no promises")
 
-    def _get_promise(self, type_: int, _: int, body: bytes) -> core.Item:
+    def get_promise(self, type_: int, _: int, body: bytes) -> core.Item:
         self._check_workflow()
         message = wire.GetPromiseCommandMessage.decode(body)
         return core.GetPromise(type_, body, message.key, message.result_completion_id)
 
-    def _peek_promise(self, type_: int, _: int, body: bytes) -> core.Item:
+    def peek_promise(self, type_: int, _: int, body: bytes) -> core.Item:
         self._check_workflow()
         message = wire.PeekPromiseCommandMessage.decode(body)
         return core.PeekPromise(type_, body, message.key, message.result_completion_id)
 
-    def _complete_promise(self, type_: int, _: int, body: bytes) -> core.Item:
+    def complete_promise(self, type_: int, _: int, body: bytes) -> core.Item:
         self._check_workflow()
         message = wire.CompletePromiseCommandMessage.decode(body)
         result = _result(message.completion, "a promise completion")
         return core.CompletePromise(type_, body, message.key, result, message.result_completion_id)
 
-    def _sleep(self, type_: int, _: int, body: bytes) -> core.Item:
+    def sleep(self, type_: int, _: int, body: bytes) -> core.Item:
         message = wire.SleepCommandMessage.decode(body)
         return core.Sleep(type_, body, _instant(message.wake_up_time), message.result_completion_id)
 
     # ------------------------------------------------------------ other invocations
 
-    def _call(self, type_: int, _: int, body: bytes) -> core.Item:
+    def call(self, type_: int, _: int, body: bytes) -> core.Item:
         m = wire.CallCommandMessage.decode(body)
         request = self._request(m, 0)
         return core.Call(
@@ -208,7 +209,7 @@ class Translator:
             m.result_completion_id,
         )
 
-    def _send(self, type_: int, _: int, body: bytes) -> core.Item:
+    def send(self, type_: int, _: int, body: bytes) -> core.Item:
         m = wire.OneWayCallCommandMessage.decode(body)
         request = self._request(m, _instant(m.invoke_time))
         return core.Send(
@@ -247,7 +248,7 @@ class Translator:
             caller=self._partition,
         )
 
-    def _send_signal(self, type_: int, _: int, body: bytes) -> core.Item:
+    def send_signal(self, type_: int, _: int, body: bytes) -> core.Item:
         m = wire.SendSignalCommandMessage.decode(body)
         signal = m.idx if m.name is None else m.name
         if signal is None:
@@ -256,7 +257,7 @@ class Translator:
             type_, body, _invocation(m.target_invocation_id), signal, _signal_result(m.result)
         )
 
-    def _complete_awakeable(self, type_: int, _: int, body: bytes) -> core.Item:
+    def complete_awakeable(self, type_: int, _: int, body: bytes) -> core.Item:
         m = wire.CompleteAwakeableCommandMessage.decode(body)
         try:
             raw, signal = parse_awakeable_id(m.awakeable_id)
@@ -264,11 +265,11 @@ class Translator:
             raise Refusal(failures.PRECONDITION, f"{m.awakeable_id!r} is no awakeable id: {error}") from error
         return core.SendSignal(type_, body, InvocationId(raw), signal, _result(m.result, "an awakeable"))
 
-    def _attach(self, type_: int, _: int, body: bytes) -> core.Item:
+    def attach(self, type_: int, _: int, body: bytes) -> core.Item:
         m = wire.AttachInvocationCommandMessage.decode(body)
         return core.Attach(type_, body, _target_id(m.target), m.result_completion_id)
 
-    def _get_output(self, type_: int, _: int, body: bytes) -> core.Item:
+    def get_output(self, type_: int, _: int, body: bytes) -> core.Item:
         m = wire.GetInvocationOutputCommandMessage.decode(body)
         return core.GetOutput(type_, body, _target_id(m.target), m.result_completion_id)
 
@@ -329,28 +330,28 @@ def _target_id(target: wire.InvocationTarget | None) -> InvocationId:
 
 _Translation: TypeAlias = Callable[[Translator, int, int, bytes], core.Item | None]
 _OF_TYPE: dict[MessageType, _Translation] = {
-    MessageType.SUSPENSION: Translator._suspension,
-    MessageType.END: Translator._end,
-    MessageType.PROPOSE_RUN_COMPLETION: Translator._proposal,
-    MessageType.AWAITING_ON: Translator._hint,
-    MessageType.OUTPUT_COMMAND: Translator._output,
-    MessageType.GET_LAZY_STATE_COMMAND: Translator._lazy_state,
-    MessageType.SET_STATE_COMMAND: Translator._set_state,
-    MessageType.CLEAR_STATE_COMMAND: Translator._clear_state,
-    MessageType.CLEAR_ALL_STATE_COMMAND: Translator._clear_all_state,
-    MessageType.GET_LAZY_STATE_KEYS_COMMAND: Translator._lazy_state_keys,
-    MessageType.GET_EAGER_STATE_COMMAND: Translator._eager_state,
-    MessageType.GET_EAGER_STATE_KEYS_COMMAND: Translator._eager_state,
-    MessageType.GET_PROMISE_COMMAND: Translator._get_promise,
-    MessageType.PEEK_PROMISE_COMMAND: Translator._peek_promise,
-    MessageType.COMPLETE_PROMISE_COMMAND: Translator._complete_promise,
-    MessageType.SLEEP_COMMAND: Translator._sleep,
-    MessageType.CALL_COMMAND: Translator._call,
-    MessageType.ONE_WAY_CALL_COMMAND: Translator._send,
-    MessageType.SEND_SIGNAL_COMMAND: Translator._send_signal,
-    MessageType.RUN_COMMAND: Translator._run,
-    MessageType.ATTACH_INVOCATION_COMMAND: Translator._attach,
-    MessageType.GET_INVOCATION_OUTPUT_COMMAND: Translator._get_output,
-    MessageType.COMPLETE_AWAKEABLE_COMMAND: Translator._complete_awakeable,
+    MessageType.SUSPENSION: Translator.suspension,
+    MessageType.END: Translator.end,
+    MessageType.PROPOSE_RUN_COMPLETION: Translator.proposal,
+    MessageType.AWAITING_ON: Translator.hint,
+    MessageType.OUTPUT_COMMAND: Translator.output,
+    MessageType.GET_LAZY_STATE_COMMAND: Translator.lazy_state,
+    MessageType.SET_STATE_COMMAND: Translator.set_state,
+    MessageType.CLEAR_STATE_COMMAND: Translator.clear_state,
+    MessageType.CLEAR_ALL_STATE_COMMAND: Translator.clear_all_state,
+    MessageType.GET_LAZY_STATE_KEYS_COMMAND: Translator.lazy_state_keys,
+    MessageType.GET_EAGER_STATE_COMMAND: Translator.eager_state,
+    MessageType.GET_EAGER_STATE_KEYS_COMMAND: Translator.eager_state,
+    MessageType.GET_PROMISE_COMMAND: Translator.get_promise,
+    MessageType.PEEK_PROMISE_COMMAND: Translator.peek_promise,
+    MessageType.COMPLETE_PROMISE_COMMAND: Translator.complete_promise,
+    MessageType.SLEEP_COMMAND: Translator.sleep,
+    MessageType.CALL_COMMAND: Translator.call,
+    MessageType.ONE_WAY_CALL_COMMAND: Translator.send,
+    MessageType.SEND_SIGNAL_COMMAND: Translator.send_signal,
+    MessageType.RUN_COMMAND: Translator.run,
+    MessageType.ATTACH_INVOCATION_COMMAND: Translator.attach,
+    MessageType.GET_INVOCATION_OUTPUT_COMMAND: Translator.get_output,
+    MessageType.COMPLETE_AWAKEABLE_COMMAND: Translator.complete_awakeable,
 }
 _TRANSLATIONS: dict[int, _Translation] = {type_.value: translate for type_, translate in _OF_TYPE.items()}

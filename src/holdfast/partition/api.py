@@ -28,9 +28,11 @@ class Engine(Protocol):
     @property
     def overloaded(self) -> bool:
         """Whether new work should be refused with 429: queues are near their bound."""
+        ...
 
     def now_ms(self) -> int:
         """The wall clock, milliseconds since the epoch."""
+        ...
 
     def make_request(
         self,
@@ -47,6 +49,7 @@ class Engine(Protocol):
         trace_parent: str | None = None,
     ) -> StartRequest:
         """A complete request with its id minted or derived. `headers` become the journal's Input headers."""
+        ...
 
     def start(
         self,
@@ -56,6 +59,7 @@ class Engine(Protocol):
     ) -> Watch:
         """Accept an invocation. `on_finished` follows `on_answer` when the invocation ends; it is not called
         when `on_answer` already carried a completion."""
+        ...
 
     def attach(
         self,
@@ -64,6 +68,7 @@ class Engine(Protocol):
         on_finished: Callable[[Finished], None] | None = None,
     ) -> Watch:
         """Look an invocation up and, unless it has completed, wait for its end."""
+        ...
 
     def submit(
         self, id_: InvocationId, record: Record, on_answer: Callable[[Answer | None], None] | None = None
@@ -75,6 +80,8 @@ class Engine(Protocol):
 
     def owner_of_key(self, key: str) -> InvocationId:
         """Some id in the partition that owns an object or workflow key: the address for ReplaceState."""
+        ...
 
     def mint(self, like: InvocationId) -> tuple[InvocationId, Row]:
         """A fresh random id and row in the partition that owns `like` (restart as new)."""
+        ...

@@ -21,6 +21,7 @@ from holdfast.query.types import Json
 ENTRY_BYTES_MAX = 4 * 1024 * 1024
 """Larger entries have no JSON form here: as lists of numbers they would be four times their size."""
 
+_I64_MAX = 2**63 - 1
 Fields = dict[str, Json]
 
 _LITE_LEAVES_OUT = frozenset({"name", "headers", "payload", "value", "state_keys"})
@@ -187,8 +188,8 @@ def _request(
         "invocation_target": {variant: target},
         "span_context": {
             "span_context": {
-                "trace_id": [0] * 16,
-                "span_id": [0] * 8,
+                "trace_id": _bytes(bytes(16)),
+                "span_id": _bytes(bytes(8)),
                 "trace_flags": 0,
                 "is_remote": False,
                 "trace_state": "",

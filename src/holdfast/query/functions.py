@@ -7,6 +7,7 @@ lock held, so tables use them only where SQL has no words.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 import apsw
 import msgspec
@@ -14,7 +15,7 @@ import msgspec
 from holdfast.core.model import InvocationId
 from holdfast.protocol.ids import encode_invocation_id, keyed_partition_key
 from holdfast.query import entry_json as entries
-from holdfast.query.types import UNSIGNED_SHIFT, SqlValue, format_timestamp, parse_timestamp
+from holdfast.query.types import UNSIGNED_SHIFT, Json, SqlValue, format_timestamp, parse_timestamp
 from holdfast.storage.keys import JOURNAL_SPAN, row_in_id
 
 _UNITS_MS = {
@@ -60,8 +61,8 @@ def _awaited(tree: str | None, leaf: str) -> str | None:
     """The leaves of one kind in an await tree, as a JSON list."""
     if tree is None:
         return None
-    found: list[object] = []
-    open_: list[object] = [msgspec.json.decode(tree)]
+    found: list[Json] = []
+    open_: list[Json] = [msgspec.json.decode(tree)]
     while open_:
         node = open_.pop()
         if isinstance(node, dict):
@@ -107,18 +108,18 @@ class _First:
 
     def __init__(self) -> None:
         self.seen = False
-        self.value: SqlValue = None
+        self.value: apsw.SQLiteValue = None
 
-    def step(self, *values: SqlValue) -> None:
+    def step(self, *values: apsw.SQLiteValue) -> None:
         if not self.seen:
             self.seen, self.value = True, values[0]
 
-    def final(self) -> SqlValue:
+    def final(self) -> apsw.SQLiteValue:
         return self.value
 
 
 class _Last(_First):
-    def step(self, *values: SqlValue) -> None:
+    def step(self, *values: apsw.SQLiteValue) -> None:
         self.value = values[0]
 
 
@@ -172,8 +173,7 @@ class Answered:
 def register(connection: apsw.Connection) -> Answered:
     """Give a connection all of them; `hf_answered` is the one that remembers."""
     answered = Answered(connection)
-    ask: Callable[..., SqlValue] = answered
-    connection.create_scalar_function("hf_answered", ask, 3)
+    connection.create_scalar_function("hf_answered", cast("Callable[..., SqlValue]", answered), 3)
     for name, (function, arguments) in _SCALARS.items():
         connection.create_scalar_function(name, function, arguments, deterministic=True)
     connection.create_aggregate_function("hf_first", _First, 1)

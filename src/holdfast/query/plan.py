@@ -23,7 +23,11 @@ SQL_BYTES_MAX = 128 * 1024
 """A statement; one that names a thousand ids, the most a batch operation takes, is 45 KB."""
 
 _WRITES = (
-    exp.DML,
+    exp.Insert,
+    exp.Update,
+    exp.Delete,
+    exp.Merge,
+    exp.Copy,
     exp.DDL,
     exp.Command,
     exp.Into,

@@ -140,8 +140,8 @@ class Resolver:
 
     def _clauses(self, query: exp.Expr, scope: Scope, *names: str) -> None:
         for name in names:
-            clause = query.args.get(name)
-            parts: list[exp.Expr | None] = clause if isinstance(clause, list) else [clause]
+            clause: exp.Expr | list[exp.Expr | None] | None = query.args.get(name)
+            parts = clause if isinstance(clause, list) else [clause]
             for part in parts:
                 if part is not None:
                     self._dialect.visit(part, scope)

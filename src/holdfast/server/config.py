@@ -140,14 +140,16 @@ def _parsed(name: str, value: object, where: str) -> object:
             if not isinstance(value, str):
                 raise ValueError
             return value
-        if isinstance(value, bool) or (kind is int and isinstance(value, float)):
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise ValueError
-        number = kind(value)
+        if kind is int and isinstance(value, float):
+            raise ValueError
+        number = float(value) if kind is float else int(value)
         if not 0 <= number < math.inf:
             raise ValueError
         return number
     except (ValueError, TypeError):
-        expected = {
+        expected: dict[object, str] = {
             Millis: "a duration such as 500ms or 1m",
             int: "a whole number, 0 or more",
             float: "a number, 0 or more",
