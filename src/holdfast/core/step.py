@@ -18,7 +18,7 @@ class Step:
     tables: Tables
     at: int
     actions: list[Action]
-    mail: list[Message] = field(default_factory=list)
+    mail: list[Message] = field(default_factory=list[Message])
 
     def send(self, message: Message) -> None:
         """To another invocation: handled within this record when it is ours, by outbox otherwise."""

@@ -216,7 +216,7 @@ def encode_invocation(i: Invocation) -> tuple[Value, ...]:
 
 def decode_invocation(row: tuple[Value, ...]) -> Invocation:
     """The object; attempt fields are those of an invocation that nothing runs for."""
-    v = dict(zip(INVOCATION_COLUMNS, row, strict=True))
+    v: dict[str, Value] = dict(zip(INVOCATION_COLUMNS, row, strict=True))
     waiter_id = v["waiter_id"]
     return Invocation(
         row=Row(_int(v["row"])),
