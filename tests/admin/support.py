@@ -118,7 +118,7 @@ class FakeDeployments:
 
     def serve(self, address: str, manifest: Manifest, server: str = "restate-sdk-typescript/1.17.2") -> None:
         headers = {"content-type": CONTENT_TYPE, "x-restate-server": server}
-        self.answers[address] = Response(200, headers, json.dumps(manifest).encode())
+        self.answers[address] = Response(200, headers, json.dumps(manifest).encode(), "HTTP/2.0")
 
     async def request(
         self,

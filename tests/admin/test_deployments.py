@@ -90,7 +90,7 @@ def test_what_cannot_be_called_is_refused_before_asking(
 
 
 def test_a_deployment_without_an_answer_is_an_error_of_its_own(world: World) -> None:
-    world.deployments.answers["old:80"] = Response(200, {"content-type": "text/html"}, b"<html>")
+    world.deployments.answers["old:80"] = Response(200, {"content-type": "text/html"}, b"<html>", "HTTP/2.0")
     response = world.request("POST", "/deployments", OLD)
     assert (response.status_code, response.json()["restate_code"]) == (500, "META0013")
     del world.deployments.answers["old:80"]

@@ -98,7 +98,7 @@ def test_requests_are_answered_as_captured(world: World, vector: dict[str, Any])
         world.engine.answer = lambda _: Done()
     method, path, headers, body = parse(ours(world, request, TS_CAPTURED))
     if "127.0.0.1:9070" in request:
-        world.deployments.answers["127.0.0.1:9070"] = Response(404, {}, b"")
+        world.deployments.answers["127.0.0.1:9070"] = Response(404, {}, b"", "HTTP/2.0")
     response = world.request(method, path, content=body, headers=headers)
     captured = dict(vector["headers"])
     if "/query" in request:

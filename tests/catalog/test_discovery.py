@@ -25,8 +25,8 @@ UNREACHABLE = RequestFailed(TransportFailure("svc:9080 cannot be reached: refuse
 ONLY_HTTP11 = RequestFailed(TransportFailure("not HTTP/2 (META0014): use_http_11", False, None))
 
 
-def ok(body: bytes, content_type: str = CONTENT_TYPE) -> Response:
-    return Response(200, {"content-type": content_type, "x-restate-server": "sdk/1"}, body)
+def ok(body: bytes, content_type: str = CONTENT_TYPE, http_version: str = "HTTP/2.0") -> Response:
+    return Response(200, {"content-type": content_type, "x-restate-server": "sdk/1"}, body, http_version)
 
 
 class Answers:
@@ -101,13 +101,19 @@ def test_the_request_is_signed_when_there_is_a_key() -> None:
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["description"][:30])
 def test_manifests_of_official_sdks_are_understood(vector: dict[str, object]) -> None:
     http11 = "1.1" in str(vector["description"])
-    found = discover(Answers(ok(json.dumps(vector["manifest"]).encode())), http11=http11)
-    assert found.manifest.services
-    assert found.http_version == ("HTTP/1.1" if http11 else "HTTP/2.0")
+    body = json.dumps(vector["manifest"]).encode()
+    assert discover(Answers(ok(body)), http11=http11).manifest.services
+
+
+@pytest.mark.parametrize("spoken", ["HTTP/1.1", "HTTP/2.0"])
+def test_the_deployment_is_known_by_the_version_it_spoke(spoken: str) -> None:
+    """Over TLS it chooses: one that may use HTTP/2 can have answered in HTTP/1.1."""
+    answers = Answers(ok(manifest(service("S")), http_version=spoken))
+    assert discover(answers, uri="https://svc/", http11=False).http_version == spoken
 
 
 @pytest.mark.parametrize(
-    "failure", [UNREACHABLE, *(Response(s, {}, b"") for s in (408, 429, 500, 502, 503, 504))]
+    "failure", [UNREACHABLE, *(Response(s, {}, b"", "HTTP/2.0") for s in (408, 429, 500, 502, 503, 504))]
 )
 def test_a_deployment_that_is_still_starting_is_asked_again(failure: Response | RequestFailed) -> None:
     answers = Answers(failure, failure, ok(manifest(service("S"))))
@@ -115,7 +121,7 @@ def test_a_deployment_that_is_still_starting_is_asked_again(failure: Response | 
     assert len(answers.paths) == 3
 
 
-@pytest.mark.parametrize("failure", [UNREACHABLE, Response(503, {}, b"")])
+@pytest.mark.parametrize("failure", [UNREACHABLE, Response(503, {}, b"", "HTTP/2.0")])
 def test_patience_ends(failure: Response | RequestFailed) -> None:
     answers = Answers(failure)
     with pytest.raises(DiscoveryError) as refused:
@@ -132,7 +138,7 @@ def test_a_deployment_that_hangs_is_given_up() -> None:
 
 @pytest.mark.parametrize("status", [301, 401, 404])
 def test_other_statuses_are_final_and_shown(status: int) -> None:
-    answers = Answers(Response(status, {}, b"nothing \xff here"))
+    answers = Answers(Response(status, {}, b"nothing \xff here", "HTTP/2.0"))
     with pytest.raises(DiscoveryError, match=f"status {status}.*nothing") as refused:
         discover(answers)
     assert refused.value.code == "META0003"

@@ -109,7 +109,7 @@ class Discovery:
         return Discovered(
             uri=canonical_uri(endpoint),
             endpoint=endpoint,
-            http_version="HTTP/1.1" if endpoint.http11 else "HTTP/2.0",
+            http_version=response.http_version,
             manifest=manifest,
             content_type=content_type,
             body=response.body,

@@ -88,15 +88,15 @@ async def http11(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 async def ask(
     port: int, http11: bool = False, host: str = "127.0.0.1", **contexts: ssl.SSLContext
-) -> list[bytes]:
-    """Two answers, the second on the kept connection."""
+) -> list[tuple[bytes, str]]:
+    """Body and HTTP version of two answers, the second on the kept connection."""
     client = HttpClient(asyncio.get_running_loop(), **contexts)
     endpoint = Endpoint.parse(f"https://{host}:{port}", http11)
     try:
-        return [
-            (await client.request(endpoint, "GET", "/", (), timeout_s=5, max_body_bytes=100)).body
-            for _ in range(2)
+        responses = [
+            await client.request(endpoint, "GET", "/", (), timeout_s=5, max_body_bytes=100) for _ in range(2)
         ]
+        return [(response.body, response.http_version) for response in responses]
     finally:
         await client.close()
 
@@ -104,7 +104,7 @@ async def ask(
 def test_alpn_chooses_http2(run: Run, certificate: Path) -> None:
     async def scenario() -> None:
         async with SocketPeer(answer, tls=server_context(certificate, "h2", "http/1.1")) as peer:
-            assert await ask(peer.port, ssl_context=trusting(certificate)) == [b"over h2"] * 2
+            assert await ask(peer.port, ssl_context=trusting(certificate)) == [(b"over h2", "HTTP/2.0")] * 2
             assert len(peer.connections) == 1
 
     run(scenario)
@@ -122,7 +122,7 @@ def test_a_server_without_h2_gets_http11(
         async with server:
             port = server.sockets[0].getsockname()[1]
             contexts = {"ssl_context": trusting(certificate), "ssl_context_http11": trusting(certificate)}
-            assert await ask(port, registered_http11, **contexts) == [b"over h1"] * 2
+            assert await ask(port, registered_http11, **contexts) == [(b"over h1", "HTTP/1.1")] * 2
 
     run(scenario)
 
@@ -132,7 +132,10 @@ def test_registered_as_http11_never_offers_h2(run: Run, certificate: Path) -> No
         context = server_context(certificate, "h2", "http/1.1")
         async with await asyncio.start_server(http11, "127.0.0.1", 0, ssl=context) as server:
             port = server.sockets[0].getsockname()[1]
-            assert await ask(port, True, ssl_context_http11=trusting(certificate)) == [b"over h1"] * 2
+            assert (
+                await ask(port, True, ssl_context_http11=trusting(certificate))
+                == [(b"over h1", "HTTP/1.1")] * 2
+            )
 
     run(scenario)
 

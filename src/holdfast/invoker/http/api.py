@@ -79,14 +79,22 @@ class Stream(Protocol):
         """Written here and still held back by flow control or a full socket."""
         ...
 
+    @property
+    def http_version(self) -> str:
+        """What carries the request: `HTTP/1.1` or `HTTP/2.0`; empty while it waits for a connection, since
+        over TLS the peer chooses."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A whole response, for callers that want one: `HttpClient.request`."""
+    """A whole response, for callers that want one: `HttpClient.request`. `http_version` is what it came in,
+    `HTTP/1.1` or `HTTP/2.0`: over TLS the peer chooses (ALPN)."""
 
     status: int
     headers: dict[str, str]
     body: bytes
+    http_version: str
 
 
 @dataclass(frozen=True, slots=True)

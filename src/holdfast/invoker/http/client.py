@@ -133,7 +133,8 @@ class HttpClient:
         stream = self.open(endpoint, method, path, headers, collector, body=body, end=True)
         try:
             async with asyncio.timeout(timeout_s):
-                return await collector.done
+                await collector.done
+                return collector.response(stream.http_version)
         except TimeoutError:
             reason = f"{endpoint.address} gave no complete answer to {method} {path} within {timeout_s:g} s"
             raise RequestFailed(TransportFailure(reason, False, None)) from None
@@ -194,13 +195,17 @@ class HttpClient:
 class _Collector:
     """Gathers a response for `request`."""
 
-    def __init__(self, done: asyncio.Future[Response], endpoint: Endpoint, max_body_bytes: int) -> None:
+    def __init__(self, done: asyncio.Future[None], endpoint: Endpoint, max_body_bytes: int) -> None:
         self.done = done
         self._endpoint = endpoint
         self._max_body_bytes = max_body_bytes
         self._status = 0
         self._headers: dict[str, str] = {}
         self._body = bytearray()
+
+    def response(self, http_version: str) -> Response:
+        """What was gathered, once `done`."""
+        return Response(self._status, self._headers, bytes(self._body), http_version)
 
     def on_response(self, status: int, headers: dict[str, str]) -> None:
         self._status = status
@@ -215,7 +220,7 @@ class _Collector:
 
     def on_end(self) -> None:
         if not self.done.done():
-            self.done.set_result(Response(self._status, self._headers, bytes(self._body)))
+            self.done.set_result(None)
 
     def on_failure(self, failure: TransportFailure) -> None:
         if not self.done.done():

@@ -36,6 +36,8 @@ class H1Stream:
 
     __slots__ = ("_transport", "closed", "ended", "listener", "responded")
 
+    http_version = "HTTP/1.1"
+
     def __init__(self, transport: H1Transport, listener: StreamListener, ended: bool) -> None:
         self._transport = transport
         self.listener: StreamListener = listener

@@ -48,6 +48,8 @@ class H2Stream:
         "stream_id",
     )
 
+    http_version = "HTTP/2.0"
+
     def __init__(
         self,
         stream_id: int,

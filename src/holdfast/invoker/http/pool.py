@@ -111,6 +111,10 @@ class WaitingStream:
     def buffered_bytes(self) -> int:
         return self._buffered if self._stream is None else self._stream.buffered_bytes
 
+    @property
+    def http_version(self) -> str:
+        return "" if self._stream is None else self._stream.http_version
+
 
 class EndpointPool:
     """All connections to one endpoint."""
