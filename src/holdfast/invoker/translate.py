@@ -49,8 +49,8 @@ class HandlerLookup(Protocol):
 
 
 class Translator:
-    """Translates the frames of one attempt: `item` is the door, and the table below the class sends each message
-    type to the method of its name. These take (message type, flags, body)."""
+    """Translates the frames of one attempt: `item` is the door, and the table below the class sends each type
+    to the method of its name. These take (message type, flags, body)."""
 
     __slots__ = ("_catalog", "_maker", "_partition", "_target", "_trace_parent", "_version", "id", "known")
 
