@@ -36,7 +36,7 @@ from holdfast.core.commands import (
     Sleep,
     Suspend,
 )
-from holdfast.core.journal import notify, store
+from holdfast.core.journal import append, notify, store
 from holdfast.core.lifecycle import finish, pause, rest, start_attempt
 from holdfast.core.model import (
     JOURNAL_MARGIN,
@@ -122,9 +122,11 @@ def _run_proposal(step: Step, invocation: Invocation, item: RunProposal) -> bool
     if item.completion_id in step.refs(invocation).completions:
         return False  # proposed twice: the first one stands, and was answered
     notification = Notification(NotificationKind.RUN, item.completion_id, item.result)
-    notify(step, invocation, notification)
     if item.ack:
-        step.actions[-1] = Acknowledge(invocation.row, invocation.attempt, item.completion_id)
+        append(step.tables, invocation, notification, step.at)
+        step.actions.append(Acknowledge(invocation.row, invocation.attempt, item.completion_id))
+    else:
+        notify(step, invocation, notification)
     return False
 
 

@@ -48,7 +48,7 @@ def store(
 
 def notify(step: Step, invocation: Invocation, notification: Notification) -> None:
     """Append a notification and let its invocation know."""
-    index = _append(step.tables, invocation, notification, step.at)
+    index = append(step.tables, invocation, notification, step.at)
     match invocation.status:
         case Invoked():
             if invocation.activity is Activity.RUNNING:
@@ -93,7 +93,8 @@ def complete(step: Step, id_: InvocationId, notification: Notification) -> None:
     notify(step, invocation, notification)
 
 
-def _append(tables: Tables, invocation: Invocation, notification: Notification, at: int) -> int:
+def append(tables: Tables, invocation: Invocation, notification: Notification, at: int) -> int:
+    """Store a notification, nothing else; its index."""
     index = invocation.length
     tables.journal.append_notification(invocation.row, index, notification, at)
     invocation.length = index + 1

@@ -24,7 +24,6 @@ from holdfast.core.model import (
     InvariantViolation,
     Invocation,
     InvocationId,
-    Refs,
     Result,
     Scheduled,
     TargetKind,
@@ -61,7 +60,8 @@ def accept(step: Step, request: StartRequest, waiter: Waiter | None = None) -> A
             return Accepted(existing.row, existing.id, True, start_at, completed, existing.expires_at)
         if existing is not None:
             forget(step, existing)
-    check(request.row > 0, "an invocation needs a row", id=request.id.hex())
+    if request.row <= 0:
+        raise InvariantViolation(f"an invocation needs a row (id={request.id.hex()})")
     at = step.at
     invocation = Invocation(
         row=request.row,
@@ -80,7 +80,6 @@ def accept(step: Step, request: StartRequest, waiter: Waiter | None = None) -> A
         scope=request.scope,
         limit_key=request.limit_key,
         trace_parent=request.trace_parent,
-        refs=Refs(),
     )
     tables.journal.append_input(request.row, request.input_raw, at)
     start_at = request.start_at

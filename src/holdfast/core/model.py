@@ -248,8 +248,7 @@ class RetryPolicy:
     on_max_attempts: OnMaxAttempts = OnMaxAttempts.PAUSE
 
 
-@dataclass(slots=True, frozen=True)
-class Retention:
+class Retention(NamedTuple):
     """How long after completion the result and the journal stay; zero removes them at once."""
 
     completion_ms: int

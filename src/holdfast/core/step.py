@@ -33,7 +33,8 @@ class Step:
         """What the journal was notified of, read once per attempt and then kept up to date in memory."""
         refs = invocation.refs
         if refs is None:
-            # Entry 0 is the input: a journal of one entry has no notification.
-            refs = Refs() if invocation.length <= 1 else self.tables.journal.refs(invocation.row)
+            # A journal of commands alone, as every new one is, need not be read for notifications.
+            only_commands = invocation.length <= invocation.commands
+            refs = Refs() if only_commands else self.tables.journal.refs(invocation.row)
             invocation.refs = refs
         return refs

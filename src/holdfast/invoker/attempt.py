@@ -323,6 +323,6 @@ class Attempt:
     def _end_well(self) -> None:
         """The final frame has come: close our side, and wait a little for the peer to close its own."""
         self.input_open = False
-        self.closing_until = self._runner.time + self._runner.closing_s
+        self.closing_until = self.touched_at + self._runner.closing_s
         if self.stream is not None:
             self.stream.end()

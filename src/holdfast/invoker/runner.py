@@ -91,7 +91,7 @@ class Runner:
         self._waiting: deque[tuple[PartitionLoop, Row, int]] = deque()
         self._slots: dict[_Key, int] = {}
         self._filling = False
-        self._prepared: dict[tuple[str, int], PreparedHeaders] = {}
+        self._prepared: dict[tuple[str, int], tuple[object, PreparedHeaders]] = {}
         self._paths: dict[tuple[str, str], str] = {}
         self._random = random.Random()
         self._sweeper: asyncio.TimerHandle | None = None
@@ -369,16 +369,18 @@ class Runner:
 
     def _headers(self, deployment: Deployment, version: int) -> PreparedHeaders:
         key = (deployment.id, version)
-        prepared = self._prepared.get(key)
-        if prepared is None or prepared.pairs[2:] != deployment.additional_headers:
-            content_type = content_type_of(version)
-            prepared = self._prepared[key] = PreparedHeaders(
-                [
-                    ("content-type", content_type),
-                    ("accept", content_type),
-                    *((name.lower(), value) for name, value in deployment.additional_headers),
-                ]
-            )
+        known = self._prepared.get(key)
+        if known is not None and known[0] is deployment.additional_headers:
+            return known[1]
+        content_type = content_type_of(version)
+        prepared = PreparedHeaders(
+            [
+                ("content-type", content_type),
+                ("accept", content_type),
+                *((name.lower(), value) for name, value in deployment.additional_headers),
+            ]
+        )
+        self._prepared[key] = (deployment.additional_headers, prepared)
         return prepared
 
     # ------------------------------------------------------------ ending

@@ -20,6 +20,7 @@ from holdfast.protocol import messages as wire
 from holdfast.protocol.errors import InvalidId
 from holdfast.protocol.framing import ACK_REQUESTED, MessageType
 from holdfast.protocol.ids import decode_invocation_id, encode_invocation_id, parse_awakeable_id
+from holdfast.protocol.wire import last_chunk
 
 _VERSION_WITH_TREES = 7
 
@@ -100,20 +101,25 @@ class Translator:
         return core.Plain(type_, body)
 
     def proposal(self, _: int, flags: int, body: bytes) -> core.Item:
-        message = wire.ProposeRunCompletionMessage.decode(body)
-        result = message.result
-        if type(result) is wire.Value:
-            outcome: model.Result = model.Success(result.content)
-        else:
-            outcome = _result(result, "a run proposal")
         ack = flags & ACK_REQUESTED != 0 and self._version >= _VERSION_WITH_TREES
+        # The usual proposal is 08 id 72 length content.
+        usual = len(body) > 3 and body[0] == 0x08 and body[1] < 128 and body[2] == 0x72
+        if usual and (begin := last_chunk(body, 3)):
+            return core.RunProposal(body[1], model.Success(body[begin:]), ack)
+        message = wire.ProposeRunCompletionMessage.decode(body)
+        outcome = _result(message.result, "a run proposal")
         return core.RunProposal(message.result_completion_id, outcome, ack)
 
     def output(self, type_: int, _: int, body: bytes) -> core.Item:
+        # The usual output, a value and nothing else, is 72 length 0a length content.
+        if body[:1] == b"\x72" and (inner := last_chunk(body, 1)) and body[inner : inner + 1] == b"\x0a":
+            begin = last_chunk(body, inner + 1)
+            if begin:
+                return core.Output(type_, body, model.Success(body[begin:]))
         return core.Output(type_, body, _result(wire.OutputCommandMessage.decode(body).result, "an output"))
 
     def end(self, _: int, __: int, ___: bytes) -> core.Item:
-        return core.End()
+        return _END
 
     def suspension(self, _: int, __: int, body: bytes) -> core.Item:
         if self._version >= _VERSION_WITH_TREES:
@@ -327,6 +333,8 @@ def _target_id(target: wire.InvocationTarget | None) -> InvocationId:
         case _:
             raise Refusal(failures.FLOW_CONTROL, "scopes are not enabled on this server")
 
+
+_END = core.End()
 
 _Translation: TypeAlias = Callable[[Translator, int, int, bytes], core.Item | None]
 _OF_TYPE: dict[MessageType, _Translation] = {

@@ -18,7 +18,7 @@ from time import perf_counter
 
 from holdfast.storage.database import StorageError
 
-INLINE_COMMIT_S_MAX = 0.001
+INLINE_COMMIT_S_MAX = 0.002
 THREADED_COMMITS = 256
 _NEW_WEIGHT = 1 / 8
 

@@ -201,15 +201,15 @@ def encode_invocation(i: Invocation) -> tuple[Value, ...]:
         code = PAUSED_CODE
     target, retention, origin, waiter = i.target, i.retention, i.origin, i.waiter
     return (
-        i.row, i.id, target.service, target.handler, target.key, int(target.kind), code, number, awaiting,
+        i.row, i.id, target.service, target.handler, target.key, target.kind, code, number, awaiting,
         i.created_at, i.modified_at, retention.completion_ms, retention.journal_ms,
-        int(origin.kind), origin.id, origin.target,
+        origin.kind, origin.id, origin.target,
         None if waiter is None else waiter.id,
         None if waiter is None else waiter.completion_id,
-        None if waiter is None else int(waiter.kind),
+        None if waiter is None else waiter.kind,
         i.idempotency_key, i.deployment, i.protocol_version, i.length, i.commands, i.retry_count,
         i.next_retry_at, None if i.failure is None else encode_failure(i.failure), i.progress_at,
-        i.scheduled_at, i.start_at, i.inboxed_at, i.running_at, int(i.journal_purged), int(i.has_attached),
+        i.scheduled_at, i.start_at, i.inboxed_at, i.running_at, i.journal_purged, i.has_attached,
         i.scope, i.limit_key, i.trace_parent, int(i.pausing), i.attempt, *completion,
     )  # fmt: skip
 

@@ -22,15 +22,19 @@ from holdfast.protocol.wire import put_chunk, put_uint, varint
 
 def encode_notification(notification: Notification) -> bytes:
     """The frame body of a notification (protocol, "Commands and notifications")."""
-    ref = notification.ref
+    ref, result = notification.ref, notification.result
+    if type(result) is Success and type(ref) is int and notification.kind is not NotificationKind.SIGNAL:
+        # Of runs and calls, hence of most steps: a Value is one chunk inside another, two lengths in a row.
+        head = b"\x08" + varint(ref) if ref else b""
+        value = result.value
+        if not value:
+            return head + b"\x2a\x00"
+        size = varint(len(value))
+        return head + b"\x2a" + varint(1 + len(size) + len(value)) + b"\x0a" + size + value
     if notification.kind is NotificationKind.SIGNAL:
         head = put_chunk(3, ref.encode()) if isinstance(ref, str) else b"\x10" + varint(ref)
     else:
         head = put_uint(1, int(ref))
-    result = notification.result
-    if type(result) is Success:
-        value = result.value
-        return head + put_chunk(5, b"\x0a" + varint(len(value)) + value if value else b"")
     return head + _encode_other(result)
 
 

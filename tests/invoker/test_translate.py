@@ -1,0 +1,53 @@
+"""The short ways through the translator say what the general decoders say."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from holdfast.core import commands as core
+from holdfast.core import model
+from holdfast.core.model import InvocationId, Target, TargetKind
+from holdfast.invoker.translate import CallMaker, HandlerLookup, Translator
+from holdfast.protocol import messages as wire
+from holdfast.protocol.framing import ACK_REQUESTED, MessageType
+
+CONTENTS = st.binary(max_size=4) | st.sampled_from([b"x" * n for n in (123, 126, 127, 128, 300, 20_000)])
+NEWER_FIELDS = st.sampled_from([b"", b"\xa0\x06\x01", b"\x0a\x00"])
+"""Behind the message: nothing, a number and an empty chunk that only a newer peer would send."""
+
+
+def _translator(version: int) -> Translator:
+    return Translator(
+        cast(HandlerLookup, None), cast(CallMaker, None), 0, InvocationId(bytes(24)),
+        Target("Service", "handler", None, TargetKind.SERVICE), None, version,
+    )  # fmt: skip
+
+
+@given(CONTENTS, NEWER_FIELDS, st.sampled_from(["", "name"]))
+def test_outputs(content: bytes, newer: bytes, name: str) -> None:
+    body = wire.OutputCommandMessage(name, wire.Value(content)).encode() + newer
+    item = _translator(7).item(MessageType.OUTPUT_COMMAND, 0, body)
+    decoded = wire.OutputCommandMessage.decode(body).result
+    assert isinstance(decoded, wire.Value)
+    assert item == core.Output(MessageType.OUTPUT_COMMAND, body, model.Success(decoded.content))
+    assert decoded.content == content
+
+
+@given(
+    CONTENTS,
+    NEWER_FIELDS,
+    st.sampled_from([1, 127, 128, 70_000]),
+    st.sampled_from([0, ACK_REQUESTED]),
+    st.sampled_from([6, 7]),
+)
+def test_proposals(content: bytes, newer: bytes, completion_id: int, flags: int, version: int) -> None:
+    body = wire.ProposeRunCompletionMessage(completion_id, wire.Value(content)).encode() + newer
+    item = _translator(version).item(MessageType.PROPOSE_RUN_COMPLETION, flags, body)
+    decoded = wire.ProposeRunCompletionMessage.decode(body)
+    assert isinstance(decoded.result, wire.Value)
+    ack = bool(flags) and version == 7
+    assert item == core.RunProposal(decoded.result_completion_id, model.Success(decoded.result.content), ack)
+    assert (decoded.result_completion_id, decoded.result.content) == (completion_id, content)
