@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from holdfast.cli import exit_codes
 from holdfast.cli.commands import Commands
+from holdfast.cli.exit_codes import complain
 
 
 def add_parser(commands: Commands) -> None:
@@ -27,8 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         files = copy_data_dir(arguments.data_dir, arguments.to)
     except (StorageError, OSError) as error:
-        print(f"holdfast: {error}", file=sys.stderr)
-        return exit_codes.STORAGE
+        return complain(str(error), exit_codes.STORAGE)
     for file in files:
         print(file)
     return exit_codes.OK

@@ -1,5 +1,7 @@
 """How commands end; documented in docs/errors.md."""
 
+import sys
+
 OK = 0
 USAGE = 2
 CONFIG = 3
@@ -7,3 +9,9 @@ PORT_TAKEN = 4
 DATA_DIR_IN_USE = 5
 STORAGE = 6
 BUG = 70
+
+
+def complain(message: str, code: int) -> int:
+    """Say on standard error why a command ends; its exit code."""
+    print(f"holdfast: {message}", file=sys.stderr)
+    return code

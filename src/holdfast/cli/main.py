@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
 from holdfast import __version__
-from holdfast.cli import backup, serve
+from holdfast.cli import backup, exit_codes, serve
+from holdfast.cli.exit_codes import complain
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -20,7 +22,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     serve.add_parser(commands)
     backup.add_parser(commands)
     arguments = parser.parse_args(argv)
-    sys.exit(arguments.run(arguments))
+    try:
+        code = arguments.run(arguments)
+        sys.stdout.flush()
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("holdfast"):
+            raise
+        code = complain(
+            f"this command needs the server extra ({error.name} is missing): pip install 'holdfast[server]'",
+            exit_codes.CONFIG,
+        )
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = exit_codes.OK
+    sys.exit(code)
 
 
 if __name__ == "__main__":

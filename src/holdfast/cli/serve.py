@@ -8,11 +8,11 @@ import errno
 import gc
 import os
 import signal
-import sys
 from pathlib import Path
 
 from holdfast.cli import exit_codes
 from holdfast.cli.commands import Commands
+from holdfast.cli.exit_codes import complain
 from holdfast.server.config import Config, ConfigError, as_toml, describe, load, option_names
 
 GC_THRESHOLD = 50_000
@@ -39,17 +39,12 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         config = load(given, os.environ, arguments.config)
     except ConfigError as error:
-        return _complain(str(error), exit_codes.CONFIG)
+        return complain(str(error), exit_codes.CONFIG)
     if arguments.print_config:
         print(as_toml(config))
         return exit_codes.OK
-    try:
-        from holdfast.server import logs
-    except ModuleNotFoundError as error:
-        return _complain(
-            f"the server needs its extra ({error.name} is missing): pip install 'holdfast[server]'",
-            exit_codes.CONFIG,
-        )
+    from holdfast.server import logs
+
     logs.configure(config.log_level, config.log_format)
     with asyncio.Runner(loop_factory=_new_loop) as runner:
         return runner.run(_serve(config))
@@ -81,7 +76,7 @@ async def _serve(config: Config) -> int:
 
     def end_badly(error: BaseException) -> None:
         if isinstance(error, StorageError):
-            end(_complain(f"[{error.code}] {error}", exit_codes.STORAGE))
+            end(complain(f"[{error.code}] {error}", exit_codes.STORAGE))
         else:
             end(exit_codes.BUG)
 
@@ -89,23 +84,18 @@ async def _serve(config: Config) -> int:
     try:
         await server.start()
     except ConfigError as error:
-        return _complain(str(error), exit_codes.CONFIG)
+        return complain(str(error), exit_codes.CONFIG)
     except DataDirInUse as error:
-        return _complain(str(error), exit_codes.DATA_DIR_IN_USE)
+        return complain(str(error), exit_codes.DATA_DIR_IN_USE)
     except (StorageError, CatalogFileError) as error:
-        return _complain(f"[{error.code}] {error}", exit_codes.STORAGE)
+        return complain(f"[{error.code}] {error}", exit_codes.STORAGE)
     except OSError as error:
         taken = error.errno in (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES)
-        return _complain(str(error), exit_codes.PORT_TAKEN if taken else exit_codes.STORAGE)
+        return complain(str(error), exit_codes.PORT_TAKEN if taken else exit_codes.STORAGE)
     # What was imported lives as long as the process: keep the collector from walking it again and again.
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD)
     code = await ended
     await server.stop()
-    return code
-
-
-def _complain(message: str, code: int) -> int:
-    print(f"holdfast: {message}", file=sys.stderr)
     return code
