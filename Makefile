@@ -62,9 +62,9 @@ bench: setup node-setup
 bench-quick: setup node-setup
 	$(BIN)/python -m bench --quick
 
-# Resolve pyproject.toml anew into requirements.lock.
+# Resolve pyproject.toml into requirements.lock; pins that still fit stay.
 lock: setup
-	$(BIN)/uv pip compile --quiet --all-extras --group dev pyproject.toml --python-version 3.11 -o requirements.lock
+	$(BIN)/uv pip compile --quiet --custom-compile-command "make lock" --all-extras --group dev pyproject.toml --python-version 3.11 -o requirements.lock
 
 clean:
 	rm -rf $(VENV) $(NODE_SERVICES)/node_modules $(NODE_EXAMPLE)/node_modules .pytest_cache .mypy_cache .ruff_cache

@@ -2,7 +2,7 @@
 
     take everything that arrived while the last commit ran        group commit
     core.apply for each record                                    pure, synchronous
-    one transaction                                               COMMIT in a thread
+    one transaction                                               COMMIT, see `committer`
     answers, then actions                                         only now
 
 While a COMMIT runs, records queue up and nothing is applied: the connection is busy, and what the next
