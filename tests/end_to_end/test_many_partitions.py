@@ -25,7 +25,7 @@ pytestmark = pytest.mark.e2e
 PARTITIONS = 4
 SCRIPT = Path(__file__).with_name("crossing_service.py")
 KILLS = 2
-SCATTERS = 24
+SCATTERS = 16
 ANSWER_DEADLINE_S = 30.0
 
 

@@ -8,6 +8,7 @@ message that names the file or the address.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 import resource
@@ -35,6 +36,7 @@ SENDS_MAX = 400
 EXIT_DEADLINE_S = 20.0
 MEETS_TROUBLE_S = 1.5
 PAGE_BYTES = 4096
+FILES = ("partition-0.sqlite", "meta.sqlite")
 PORT_TAKEN, DATA_DIR_IN_USE, STORAGE = 4, 5, 6
 
 
@@ -50,6 +52,13 @@ def small_disk(path: Path) -> Iterator[Path]:
         yield path
     finally:
         subprocess.run(["umount", "--lazy", str(path)], check=True)
+
+
+def fill(ballast: Path) -> None:
+    """Take what is left of the disk."""
+    with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(PAGE_BYTES))
 
 
 @contextlib.contextmanager
@@ -69,6 +78,11 @@ class Gate:
         self.open = threading.Event()
         self.service = LyingService("Gate", ["work"], {"retryPolicyInitialInterval": 20})
         self.service.behaviours["work"] = self._work
+
+    def wait_for_first_steps(self, admin: Admin, count: int) -> None:
+        """Return once the results of so many first steps are journaled, not only proposed."""
+        journaled = "SELECT id FROM sys_journal WHERE entry_type = 'Notification: Run'"
+        wait_until(lambda: len(admin.query(journaled)) >= count, "the first steps")
 
     async def _work(self, talk: Talk) -> None:
         await talk.listen()
@@ -91,7 +105,7 @@ def check_waits_and_goes_on(
     """Accepted work waits out the trouble, new work is refused, and nobody has to restart anything."""
     pid = server.pid
     accepted = [ingress.send("/Gate/work") for _ in range(5)]
-    wait_until(lambda: all(gate.service.ran[i, STEPS[0]] for i in accepted), "the first steps")
+    gate.wait_for_first_steps(admin, len(accepted))
     break_disk()
     with ThreadPoolExecutor(1) as pool:
         # The request that meets the bad disk is kept, and answered when it is well again.
@@ -135,15 +149,37 @@ def test_a_full_disk_makes_everybody_wait_and_nobody_lose(tmp_path: Path) -> Non
         server = HoldfastServer(disk / "server")
         server.process.log_path = tmp_path / "server.log"
         gate = Gate()
-
-        def fill() -> None:
-            with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-                while True:
-                    file.write(bytes(64 * 1024))
-
         with running(server) as (ingress, admin), gate.service:
             admin.register(gate.service.uri)
-            check_waits_and_goes_on(ingress, admin, server, gate, fill, ballast.unlink, "HF0013")
+            check_waits_and_goes_on(
+                ingress, admin, server, gate, lambda: fill(ballast), ballast.unlink, "HF0013"
+            )
+
+
+def test_a_server_killed_on_a_full_disk_starts_on_it_and_waits(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        server = HoldfastServer(disk / "server")
+        server.process.log_path = tmp_path / "server.log"
+        gate = Gate()
+        ballast = disk / "ballast"
+        with gate.service, running(server) as (ingress, admin):
+            admin.register(gate.service.uri)
+            accepted = [ingress.send("/Gate/work") for _ in range(5)]
+            gate.wait_for_first_steps(admin, len(accepted))
+            fill(ballast)
+            refused = admin.http.post("/deployments", json={"uri": gate.service.uri, "force": True})
+            assert refused.status_code == 503
+            assert refused.json()["restate_code"] == "HF0013"
+            server.kill9()
+            gate.open.set()
+            server.start()
+            wait_until(lambda: ingress.post("/Gate/work/send").status_code == 503, "new work to be refused")
+            ballast.unlink()
+            for invocation in accepted:
+                assert ingress.attach(invocation).json() == list(STEPS)
+                assert gate.service.ran[invocation, STEPS[0]] == 1
+            wait_until(lambda: ingress.post("/Gate/work").status_code == 200, "new work to be accepted")
+            admin.register(gate.service.uri)
 
 
 def test_a_failing_disk_makes_everybody_wait_and_nobody_lose(tmp_path: Path) -> None:
@@ -199,7 +235,7 @@ def used_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
             ingress.post("/Past/work/send", BODY[:20_000])
         unfinished = "SELECT id FROM sys_invocation WHERE status != 'completed'"
         wait_until(lambda: admin.query(unfinished) == [], "everything to be completed")
-    for name in ("partition-0.sqlite", "meta.sqlite"):
+    for name in FILES:
         fold(server.data_dir / name)
     return server.data_dir
 
@@ -233,34 +269,36 @@ DAMAGES: dict[str, Callable[[Path], None]] = {
 }
 
 
-@pytest.mark.parametrize("name", ["partition-0.sqlite", "meta.sqlite"])
-def test_a_damaged_file_is_named_and_not_served(name: str, used: HoldfastServer) -> None:
-    file = used.data_dir / name
-    whole = file.read_bytes()
-    for what, damage in DAMAGES.items():
-        file.write_bytes(whole)
+def test_a_damaged_file_is_named_and_not_served(used: HoldfastServer) -> None:
+    for name, (what, damage) in itertools.product(FILES, DAMAGES.items()):
+        file = used.data_dir / name
+        whole = file.read_bytes()
         damage(file)
-        print(f"damaged: {what}")
+        print(f"damaged {what} of {name}")
         check_refuses(used, STORAGE, "HF0010", str(file), "backup")
-    file.write_bytes(whole)
+        file.write_bytes(whole)
     with running(used) as (_, admin):
         assert len(admin.query("SELECT id FROM sys_invocation")) == 20
 
 
-@pytest.mark.parametrize("name", ["partition-0.sqlite", "meta.sqlite"])
-def test_a_file_of_a_newer_version_is_left_alone(name: str, used: HoldfastServer) -> None:
-    file = used.data_dir / name
+def test_a_file_of_a_newer_version_is_left_alone(used: HoldfastServer) -> None:
+    for name in FILES:
+        file = used.data_dir / name
+        version = set_version(file, 1000)
+        check_refuses(used, STORAGE, "HF0011", str(file), "1000", "newer")
+        assert set_version(file, version) == 1000
+    with running(used) as (_, admin):
+        assert len(admin.query("SELECT id FROM sys_invocation")) == 20
+
+
+def set_version(file: Path, version: int) -> int:
+    """Give the file a schema version; the one it had."""
     connection = apsw.Connection(str(file))
-    version = connection.pragma("user_version")
-    connection.pragma("user_version", 1000)
-    connection.close()
-    check_refuses(used, STORAGE, "HF0011", str(file), "1000", "newer")
-    connection = apsw.Connection(str(file))
-    assert connection.pragma("user_version") == 1000
+    before = connection.pragma("user_version")
     connection.pragma("user_version", version)
     connection.close()
-    with running(used) as (_, admin):
-        assert len(admin.query("SELECT id FROM sys_invocation")) == 20
+    assert isinstance(before, int)
+    return before
 
 
 def test_another_number_of_partitions_is_refused(used: HoldfastServer) -> None:
@@ -282,7 +320,7 @@ def test_damage_that_shows_only_while_serving_ends_the_server(tmp_path: Path) ->
         with running(server) as (ingress, admin):
             admin.register(gate.service.uri)
             waiting = [ingress.send("/Gate/work", "y" * 50_000) for _ in range(20)]
-            wait_until(lambda: all(gate.service.ran[i, STEPS[0]] for i in waiting), "the first steps")
+            gate.wait_for_first_steps(admin, len(waiting))
             server.kill9()
         file = server.data_dir / "partition-0.sqlite"
         fold(file)
