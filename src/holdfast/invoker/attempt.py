@@ -33,6 +33,7 @@ _FINAL = (End, Suspend, AttemptError)
 # Plain numbers: they are compared with for every frame.
 _AWAITING_ON = MessageType.AWAITING_ON.value
 _ERROR = MessageType.ERROR.value
+_FINAL_TYPES = frozenset((MessageType.END.value, MessageType.SUSPENSION.value, _ERROR))
 _COMPLETION_ACK = MessageType.PROPOSE_RUN_COMPLETION_ACK.value
 _ACKS = [encode_frame(_COMPLETION_ACK, ProposeRunCompletionAckMessage(n).encode()) for n in range(128)]
 """Ready for the small completion ids that nearly all runs have."""
@@ -41,7 +42,6 @@ _ACKS = [encode_frame(_COMPLETION_ACK, ProposeRunCompletionAckMessage(n).encode(
 class AttemptOwner(Protocol):
     """The runner as its attempts see it."""
 
-    @property
     def time(self) -> float:
         """The loop's monotonic clock, seconds."""
         ...
@@ -144,7 +144,7 @@ class Attempt:
         stream = self.stream
         if stream is None or not self.input_open:
             return
-        self.touched_at = self._runner.time
+        self.touched_at = self._runner.time()
         stream.write(frame)
         if stream.buffered_bytes > UNSENT_BYTES_MAX:
             self.fail(failures.NETWORK, f"the deployment does not read: {UNSENT_BYTES_MAX} bytes are unsent")
@@ -167,7 +167,7 @@ class Attempt:
         """Nothing more will be sent: the SDK suspends or finishes. The abort timeout begins."""
         if self.input_open:
             self.input_open = False
-            self.touched_at = self._runner.time
+            self.touched_at = self._runner.time()
             if self.stream is not None:
                 self.stream.end()
 
@@ -202,7 +202,7 @@ class Attempt:
             failures.ABORT_TIMEOUT, message, self.handler.retry, self._runner.jitter()
         )
         self._report([error])
-        self.closing_until = self._runner.time + self._runner.closing_s
+        self.closing_until = self._runner.time() + self._runner.closing_s
 
     # ------------------------------------------------------------ from the deployment
 
@@ -228,7 +228,7 @@ class Attempt:
     def on_data(self, data: bytes) -> None:
         if self.finished:
             return
-        self.touched_at = self._runner.time
+        self.touched_at = self._runner.time()
         self._spoke = True
         if self._status != 200:
             room = ERROR_BODY_BYTES_MAX - len(self._refused_body)
@@ -237,11 +237,15 @@ class Attempt:
         items: list[Item] = []
         final = False
         try:
+            translate = self.translator.item
             for type_, flags, body in self._decoder.feed(data):
-                item = self._item(type_, flags, body)
+                if type_ == _AWAITING_ON:
+                    self.awaiting = body
+                    continue
+                item = self._error(body) if type_ == _ERROR else translate(type_, flags, body)
                 if item is not None:
                     items.append(item)
-                    if isinstance(item, _FINAL):
+                    if type_ in _FINAL_TYPES:
                         final = True
                         break
         except ProtocolError as error:
@@ -260,15 +264,10 @@ class Attempt:
                 self.drop()
                 self._runner.gone(self)
 
-    def _item(self, type_: int, flags: int, body: bytes) -> Item | None:
-        if type_ == _AWAITING_ON:
-            self.awaiting = body
-            return None
-        if type_ == _ERROR:
-            return failures.from_error_frame(
-                ErrorMessage.decode(body), self.version, self.handler.retry, self._runner.jitter()
-            )
-        return self.translator.item(type_, flags, body)
+    def _error(self, body: bytes) -> Item:
+        return failures.from_error_frame(
+            ErrorMessage.decode(body), self.version, self.handler.retry, self._runner.jitter()
+        )
 
     def on_end(self) -> None:
         self.stream = None

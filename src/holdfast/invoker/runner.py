@@ -99,20 +99,15 @@ class Runner:
         self._sweep_s = SWEEP_S_MAX
         self._draining = False
         self.closing_s = limits.closing_s
+        # Asked several times per attempt: the clocks themselves rather than methods around them.
+        self.time = loop.time
+        self.now_ms = clock.now_ms
 
     def attach_engine(self, maker: CallMaker) -> None:
         """The engine is made after the runner; this closes the circle."""
         self._maker = maker
 
     # ------------------------------------------------------------ what attempts ask
-
-    @property
-    def time(self) -> float:
-        """The loop's monotonic clock, seconds."""
-        return self._loop.time()
-
-    def now_ms(self) -> int:
-        return self._clock.now_ms()
 
     def jitter(self) -> float:
         return self._random.random()
