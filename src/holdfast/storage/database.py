@@ -129,7 +129,9 @@ class Database:
         if fold:
             # What is committed is durable whatever becomes of this; the next commit tries again.
             with suppress(apsw.Error):
-                self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+                pages, folded = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+                if folded == pages:  # else a reader still needs some
+                    self._wal_pages = 0
 
     def _note_wal_pages(self, _: apsw.Connection, __: str, pages: int) -> int:
         self._wal_pages = pages
