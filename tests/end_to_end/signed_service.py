@@ -26,7 +26,7 @@ service = Service("Signed", invocation_retry_policy=RETRIES)
 
 
 @service.handler()
-async def work(ctx: Context, name: str) -> str:
+async def serve(ctx: Context, name: str) -> str:
     """One step, then a nap: long enough to change the code in between."""
 
     async def step() -> str:

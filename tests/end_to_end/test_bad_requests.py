@@ -40,7 +40,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HoldfastServer]
 def watchman(server: HoldfastServer) -> Iterator[Watchman]:
     strict: dict[str, object] = {
         "handlers": [
-            {"name": "work"},
+            {"name": "serve"},
             {
                 "name": "json",
                 "input": {"required": True, "contentType": "application/json", "jsonSchema": {}},
@@ -50,13 +50,13 @@ def watchman(server: HoldfastServer) -> Iterator[Watchman]:
     }
     with (
         LyingService("Plain", [], strict) as plain,
-        LyingService("Keyed", ["work"], kind="VIRTUAL_OBJECT") as keyed,
+        LyingService("Keyed", ["serve"], kind="VIRTUAL_OBJECT") as keyed,
         LyingService("Flow", [], {"handlers": [{"name": "run", "ty": "WORKFLOW"}]}, kind="WORKFLOW") as flow,
         server.admin() as admin,
     ):
         for service in (plain, keyed, flow):
             admin.register(service.uri)
-        with Watchman(server, "/Plain/work") as watchman:
+        with Watchman(server, "/Plain/serve") as watchman:
             yield watchman
         assert watchman.complaints == []
 
@@ -75,26 +75,26 @@ def admin(server: HoldfastServer, watchman: Watchman) -> Iterator[Admin]:
 
 # Method, path, headers, body; the status and a part of the message.
 BAD_AT_INGRESS = [
-    ("POST", "/Nobody/work", {}, b"", 404, "service 'Nobody' not found"),
-    ("POST", "/Nobody/k/work", {}, b"", 404, "service 'Nobody' not found"),
+    ("POST", "/Nobody/serve", {}, b"", 404, "service 'Nobody' not found"),
+    ("POST", "/Nobody/k/serve", {}, b"", 404, "service 'Nobody' not found"),
     ("POST", "/Plain/nothing", {}, b"", 404, "handler 'nothing'"),
     ("POST", "/Keyed/k/nothing", {}, b"", 404, "handler 'nothing'"),
-    ("POST", "/Keyed/work", {}, b"", 400, ""),
-    ("POST", "/Plain/k/work", {}, b"", 400, ""),
+    ("POST", "/Keyed/serve", {}, b"", 400, ""),
+    ("POST", "/Plain/k/serve", {}, b"", 400, ""),
     ("POST", "/Plain", {}, b"", 400, ""),
-    ("POST", "/Keyed/%ff/work", {}, b"", 400, "UTF-8"),
+    ("POST", "/Keyed/%ff/serve", {}, b"", 400, "UTF-8"),
     ("POST", "/Plain/hidden", {}, b"", 400, "not public"),
     ("POST", "/Plain/hidden/send", {}, b"", 400, "not public"),
     ("POST", "/Plain/json", JSON_TYPE, b"", 400, "input validation error"),
     ("POST", "/Plain/json", {"content-type": "text/plain"}, b"{}", 400, "input validation error"),
     ("POST", "/Plain/json", {}, b"{}", 400, "input validation error"),
-    ("POST", "/Plain/work", {}, b"x" * (REQUEST_BYTES_MAX + 1), 413, str(REQUEST_BYTES_MAX)),
-    ("POST", "/Plain/work", {"idempotency-key": ""}, b"", 400, "idempotency"),
+    ("POST", "/Plain/serve", {}, b"x" * (REQUEST_BYTES_MAX + 1), 413, str(REQUEST_BYTES_MAX)),
+    ("POST", "/Plain/serve", {"idempotency-key": ""}, b"", 400, "idempotency"),
     ("POST", "/Flow/k/run", {"idempotency-key": "i"}, b"", 400, "dempotency"),
-    ("POST", "/Plain/work/send?delay=soon", {}, b"", 400, "delay"),
-    ("POST", "/Plain/work/send?delay=-1s", {}, b"", 400, "delay"),
-    ("POST", "/Plain/work?delay=1s", {}, b"", 400, "delay"),
-    ("DELETE", "/Plain/work", {}, b"", 405, ""),
+    ("POST", "/Plain/serve/send?delay=soon", {}, b"", 400, "delay"),
+    ("POST", "/Plain/serve/send?delay=-1s", {}, b"", 400, "delay"),
+    ("POST", "/Plain/serve?delay=1s", {}, b"", 400, "delay"),
+    ("DELETE", "/Plain/serve", {}, b"", 405, ""),
     ("GET", "/restate/nothing", {}, b"", 404, ""),
     ("GET", f"/restate/invocation/{SOME_ID}/attach", {}, b"", 404, ""),
     ("GET", f"/restate/invocation/{SOME_ID}/output", {}, b"", 404, ""),
@@ -130,10 +130,10 @@ def test_ingress_says_what_was_wrong(
 
 
 def test_a_refused_request_leaves_nothing_behind(ingress: Ingress, admin: Admin) -> None:
-    before = len(admin.query("SELECT id FROM sys_invocation WHERE target_handler_name != 'work'"))
+    before = len(admin.query("SELECT id FROM sys_invocation WHERE target_handler_name != 'serve'"))
     for method, path, headers, body, *_ in BAD_AT_INGRESS:
         ingress.http.request(method, path, headers=headers, content=body)
-    assert len(admin.query("SELECT id FROM sys_invocation WHERE target_handler_name != 'work'")) == before
+    assert len(admin.query("SELECT id FROM sys_invocation WHERE target_handler_name != 'serve'")) == before
 
 
 NOT_JSON = b'{"uri": '
@@ -200,11 +200,11 @@ def first_words(port: int, said: bytes, *, hang_up: bool = True) -> bytes:
 GIBBERISH = [
     b"\x00\x01\x02\x03" * 50,
     b"GET\r\n\r\n",
-    b"POST /Plain/work HTTP/1.1\r\nhost: x\r\ncontent-length: nonsense\r\n\r\n",
-    b"POST /Plain/work HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello",
-    b"POST /Plain/work HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nnot hex\r\n",
-    b"POST /Plain/work HTTP/1.1\r\nhost: x\r\nbad header\r\n\r\n",
-    b"POST /Plain/work HTTP/1.1\r\nhost: x\r\nlong: " + b"x" * 200_000 + b"\r\n\r\n",
+    b"POST /Plain/serve HTTP/1.1\r\nhost: x\r\ncontent-length: nonsense\r\n\r\n",
+    b"POST /Plain/serve HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello",
+    b"POST /Plain/serve HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nnot hex\r\n",
+    b"POST /Plain/serve HTTP/1.1\r\nhost: x\r\nbad header\r\n\r\n",
+    b"POST /Plain/serve HTTP/1.1\r\nhost: x\r\nlong: " + b"x" * 200_000 + b"\r\n\r\n",
     b"POST /" + b"x" * 200_000 + b" HTTP/1.1\r\nhost: x\r\n\r\n",
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\xff" * 100,
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + (2**24 - 1).to_bytes(3, "big") + b"\x00\x00\x00\x00\x00\x01",
@@ -233,7 +233,7 @@ def test_a_request_cut_at_every_byte_invokes_nothing(
 ) -> None:
     """Goal: no prefix of a request is taken for the whole. Method: send each and hang up."""
     body = b'"whole"'
-    whole = b"POST /Keyed/cut/work/send HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%b" % (
+    whole = b"POST /Keyed/cut/serve/send HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%b" % (
         len(body),
         body,
     )
@@ -250,7 +250,7 @@ def test_http2_frames_cut_at_every_byte_invoke_nothing(
 ) -> None:
     client = h2.connection.H2Connection()
     client.initiate_connection()
-    headers = [(":method", "POST"), (":path", "/Keyed/cut2/work/send"), (":scheme", "http")]
+    headers = [(":method", "POST"), (":path", "/Keyed/cut2/serve/send"), (":scheme", "http")]
     client.send_headers(1, [*headers, (":authority", "x")])
     client.send_data(1, b'"whole"', end_stream=True)
     whole = client.data_to_send()
@@ -265,10 +265,10 @@ def test_a_client_that_leaves_does_not_take_its_invocation_along(
     server: HoldfastServer, ingress: Ingress, admin: Admin
 ) -> None:
     request = (
-        b"POST /Keyed/left/work HTTP/1.1\r\nhost: x\r\nidempotency-key: left\r\ncontent-length: 0\r\n\r\n"
+        b"POST /Keyed/left/serve HTTP/1.1\r\nhost: x\r\nidempotency-key: left\r\ncontent-length: 0\r\n\r\n"
     )
     with socket.create_connection(("127.0.0.1", server.ingress_port), READ_DEADLINE_S) as client:
         client.sendall(request)
-    answer = ingress.post("/Keyed/left/work", headers={"idempotency-key": "left"})
+    answer = ingress.post("/Keyed/left/serve", headers={"idempotency-key": "left"})
     assert answer.json() == list(STEPS)
     assert len(admin.query("SELECT id FROM sys_invocation WHERE target_service_key = 'left'")) == 1

@@ -59,7 +59,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def extreme(server: Server) -> Iterator[LyingService]:
     options: dict[str, object] = {"retryPolicyMaxAttempts": 1}
-    handlers = ["store", "sleep", "send", "fail", "retry", "name", "hint", "work"]
+    handlers = ["store", "sleep", "send", "fail", "retry", "name", "hint", "serve"]
     with (
         LyingService("Extreme", handlers, options, kind="VIRTUAL_OBJECT") as service,
         server.admin() as admin,
@@ -96,7 +96,7 @@ def test_state_keys_and_values_of_any_bytes(extreme: LyingService, ingress: Ingr
 
     extreme.behaviours["store"] = store
     assert ingress.call("/Extreme/k/store") == "stored"
-    assert ingress.call("/Extreme/k/work") == ["first", "second"]
+    assert ingress.call("/Extreme/k/serve") == ["first", "second"]
 
 
 def test_a_sleep_and_a_send_for_ever(extreme: LyingService, ingress: Ingress, admin: Admin) -> None:
@@ -104,7 +104,7 @@ def test_a_sleep_and_a_send_for_ever(extreme: LyingService, ingress: Ingress, ad
         await talk.listen()
         talk.say(encode_frame(MessageType.SLEEP_COMMAND, SleepCommandMessage(U64_MAX, 1).encode()))
         later = OneWayCallCommandMessage(
-            "Extreme", "work", key="later", invoke_time=U64_MAX, invocation_id_notification_idx=2
+            "Extreme", "serve", key="later", invoke_time=U64_MAX, invocation_id_notification_idx=2
         )
         talk.say(encode_frame(MessageType.ONE_WAY_CALL_COMMAND, later.encode()))
         await talk.frame()
@@ -161,7 +161,7 @@ def test_names_of_any_length(extreme: LyingService, ingress: Ingress, admin: Adm
         talk.say(encode_frame(MessageType.SEND_SIGNAL_COMMAND, signal.encode()))
         call = CallCommandMessage(
             "Extreme",
-            "work",
+            "serve",
             parameter=b"\xff\x00",
             headers=((ODD_TEXT, ODD_TEXT), ("", "")),
             key=ODD_TEXT,
@@ -199,4 +199,4 @@ def test_a_hint_as_deep_as_a_tree_may_be(extreme: LyingService, ingress: Ingress
 
 def test_extremes_survive_a_restart(extreme: LyingService, server: HoldfastServer, ingress: Ingress) -> None:
     server.restart()
-    assert ingress.call("/Extreme/k/work") == ["first", "second"]
+    assert ingress.call("/Extreme/k/serve") == ["first", "second"]

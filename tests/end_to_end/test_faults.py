@@ -83,9 +83,9 @@ def silent(admin: Admin) -> Iterator[LyingService]:
 
 @pytest.fixture(scope="module")
 def watchman(server: Server, admin: Admin) -> Iterator[Watchman]:
-    with LyingService("Healthy", ["work"]) as service:
+    with LyingService("Healthy", ["serve"]) as service:
         admin.register(service.uri)
-        with Watchman(server, "/Healthy/work") as watchman:
+        with Watchman(server, "/Healthy/serve") as watchman:
             yield watchman
         assert watchman.complaints == []
 
@@ -263,15 +263,15 @@ def test_retry_after_sets_the_next_attempt(ingress: Ingress, admin: Admin) -> No
             talk.end()
 
     # More attempts than usual, so that the policy is not what ends them.
-    with LyingService("Busy", ["work"], {**RETRIES, "retryPolicyMaxAttempts": 50}) as busy:
+    with LyingService("Busy", ["serve"], {**RETRIES, "retryPolicyMaxAttempts": 50}) as busy:
         admin.register(busy.uri)
-        busy.behaviours["work"] = ask_for_time
-        invocation = ingress.send("/Busy/work")
+        busy.behaviours["serve"] = ask_for_time
+        invocation = ingress.send("/Busy/serve")
         wait_until(lambda: "RT0023" in failure_codes(admin, invocation), "a refusal for lack of capacity")
         row = admin.wait_status(invocation, "backing-off")
         wait_s = _instant(row["next_retry_at"]) - _instant(row["modified_at"])
         assert 3_500 < wait_s <= 3_600
-        busy.repair("work")
+        busy.repair("serve")
         check_repaired(busy, ingress, admin, invocation)
 
 
@@ -300,10 +300,10 @@ def test_callers_hear_of_a_policy_that_kills(ingress: Ingress, admin: Admin, wat
         talk.answer(404, content_type=None)
         talk.end()
 
-    with LyingService("Mortal", ["work"], {**RETRIES, "retryPolicyOnMaxAttempts": "KILL"}) as mortal:
+    with LyingService("Mortal", ["serve"], {**RETRIES, "retryPolicyOnMaxAttempts": "KILL"}) as mortal:
         admin.register(mortal.uri)
-        mortal.behaviours["work"] = refuse
-        answer = ingress.post("/Mortal/work")
+        mortal.behaviours["serve"] = refuse
+        answer = ingress.post("/Mortal/serve")
         assert answer.status_code == 500
         assert answer.json()["source"] == "invocation"
         assert "status 404" in answer.json()["message"]
@@ -322,14 +322,14 @@ def test_a_deployment_that_disappears_is_waited_for(
         await talk.step(1, STEPS[0])
         reached.set()
 
-    with LyingService("Wanderer", ["work"], forever) as wanderer:
+    with LyingService("Wanderer", ["serve"], forever) as wanderer:
         admin.register(wanderer.uri)
-        wanderer.behaviours["work"] = stop_half_way
-        started = ingress.send("/Wanderer/work")
+        wanderer.behaviours["serve"] = stop_half_way
+        started = ingress.send("/Wanderer/serve")
         assert reached.wait(15)
         wanderer.disappear()
-        wanderer.repair("work")
-        fresh = [ingress.send("/Wanderer/work") for _ in range(5)]
+        wanderer.repair("serve")
+        fresh = [ingress.send("/Wanderer/serve") for _ in range(5)]
         for invocation in (started, *fresh):
             row = admin.wait_status(invocation, "backing-off")
             assert row["last_failure_error_code"] == "RT0010"
@@ -351,10 +351,10 @@ def test_a_deployment_removed_under_its_invocation(
         await talk.step(1, STEPS[0])
         talk.end()
 
-    with LyingService("Moved", ["work"], RETRIES) as old, LyingService("Moved", ["work"], RETRIES) as new:
+    with LyingService("Moved", ["serve"], RETRIES) as old, LyingService("Moved", ["serve"], RETRIES) as new:
         old_id = admin.register(old.uri)["id"]
-        old.behaviours["work"] = leave
-        invocation = ingress.send("/Moved/work")
+        old.behaviours["serve"] = leave
+        invocation = ingress.send("/Moved/serve")
         admin.wait_status(invocation, "paused")
         assert admin.http.delete(f"/deployments/{old_id}", params={"force": "true"}).status_code == 202
         assert admin.patch(invocation, "resume").status_code in (200, 202)

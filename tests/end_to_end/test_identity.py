@@ -98,11 +98,11 @@ def test_only_the_server_with_the_key_is_obeyed(language: str, tmp_path: Path) -
         service.start()
         with running(HoldfastServer(tmp_path / "server", env=keyed)) as (ingress, admin):
             admin.register(service.uri)
-            assert ingress.call("/Signed/work", "Ada") == "Ada was here"
+            assert ingress.call("/Signed/serve", "Ada") == "Ada was here"
         refused: list[str] = []
         for stranger in ({}, wrong) if language == "Py" else ({},):
             with running(HoldfastServer(tmp_path / "server", env=stranger)) as (ingress, admin):
-                invocation = ingress.send("/Signed/work", "Eve")
+                invocation = ingress.send("/Signed/serve", "Eve")
                 row = admin.wait_status(invocation, "paused")
                 assert row["last_failure_error_code"] == "RT0012", row["last_failure"]
                 assert "status 401" in str(row["last_failure"])
@@ -129,7 +129,7 @@ def test_code_that_changed_under_its_journal_is_told_and_can_be_put_back(tmp_pat
         old.start()
         with running(server) as (ingress, admin):
             admin.register(old.uri)
-            invocation = ingress.send("/Signed/work", "Ada")
+            invocation = ingress.send("/Signed/serve", "Ada")
             sleeps = f"SELECT id FROM sys_journal WHERE id = '{invocation}' AND entry_type = 'Command: Sleep'"
             wait_until(lambda: admin.query(sleeps), "the step and the nap to be journaled")
             old.stop()
@@ -177,12 +177,12 @@ def make_certificate(folder: Path) -> ssl.SSLContext:
 def test_a_deployment_over_tls_has_to_prove_itself(tmp_path: Path) -> None:
     context = make_certificate(tmp_path)
     trusting = {"SSL_CERT_FILE": str(tmp_path / "cert.pem")}
-    with LyingService("Secure", ["work"], {"retryPolicyMaxAttempts": 1}, tls=context) as secure:
+    with LyingService("Secure", ["serve"], {"retryPolicyMaxAttempts": 1}, tls=context) as secure:
         with running(HoldfastServer(tmp_path / "server", env=trusting)) as (ingress, admin):
             admin.register(secure.uri)
-            assert ingress.call("/Secure/work") == list(STEPS)
+            assert ingress.call("/Secure/serve") == list(STEPS)
         with running(HoldfastServer(tmp_path / "server")) as (ingress, admin):
-            invocation = ingress.send("/Secure/work")
+            invocation = ingress.send("/Secure/serve")
             row = admin.wait_status(invocation, "paused")
             assert row["last_failure_error_code"] == "RT0010"
             assert "certificate" in str(row["last_failure"]).lower()

@@ -76,8 +76,8 @@ class Gate:
 
     def __init__(self) -> None:
         self.open = threading.Event()
-        self.service = LyingService("Gate", ["work"], {"retryPolicyInitialInterval": 20})
-        self.service.behaviours["work"] = self._work
+        self.service = LyingService("Gate", ["serve"], {"retryPolicyInitialInterval": 20})
+        self.service.behaviours["serve"] = self._work
 
     def wait_for_first_steps(self, admin: Admin, count: int) -> None:
         """Return once the results of so many first steps are journaled, not only proposed."""
@@ -104,14 +104,14 @@ def check_waits_and_goes_on(
 ) -> None:
     """Accepted work waits out the trouble, new work is refused, and nobody has to restart anything."""
     pid = server.pid
-    accepted = [ingress.send("/Gate/work") for _ in range(5)]
+    accepted = [ingress.send("/Gate/serve") for _ in range(5)]
     gate.wait_for_first_steps(admin, len(accepted))
     break_disk()
     with ThreadPoolExecutor(1) as pool:
         # The request that meets the bad disk is kept, and answered when it is well again.
         met = None
         while met is None:
-            sent = pool.submit(ingress.post, "/Gate/work/send", BODY)
+            sent = pool.submit(ingress.post, "/Gate/serve/send", BODY)
             try:
                 accepted.append(sent.result(MEETS_TROUBLE_S).json()["invocationId"])
             except TimeoutError:
@@ -126,14 +126,14 @@ def check_waits_and_goes_on(
         answer = ingress.attach(invocation)
         assert (answer.status_code, answer.json()) == (200, list(STEPS))
         assert [gate.service.ran[invocation, label] for label in STEPS] == [1, 1]
-    assert ingress.call("/Gate/work") == list(STEPS)
+    assert ingress.call("/Gate/serve") == list(STEPS)
     assert server.pid == pid
     assert server.process.alive
 
 
 def check_degraded(ingress: Ingress, admin: Admin, server: HoldfastServer, accepted: str, code: str) -> None:
     """New work is refused at once, and what only reads goes on."""
-    refused = ingress.post("/Gate/work/send", BODY)
+    refused = ingress.post("/Gate/serve/send", BODY)
     assert refused.status_code == 503, refused.text
     assert int(refused.headers["retry-after"]) >= 1
     assert refused.json()["source"] == "ingress"
@@ -164,7 +164,7 @@ def test_a_server_killed_on_a_full_disk_starts_on_it_and_waits(tmp_path: Path) -
         ballast = disk / "ballast"
         with gate.service, running(server) as (ingress, admin):
             admin.register(gate.service.uri)
-            accepted = [ingress.send("/Gate/work") for _ in range(5)]
+            accepted = [ingress.send("/Gate/serve") for _ in range(5)]
             gate.wait_for_first_steps(admin, len(accepted))
             fill(ballast)
             refused = admin.http.post("/deployments", json={"uri": gate.service.uri, "force": True})
@@ -173,12 +173,12 @@ def test_a_server_killed_on_a_full_disk_starts_on_it_and_waits(tmp_path: Path) -
             server.kill9()
             gate.open.set()
             server.start()
-            wait_until(lambda: ingress.post("/Gate/work/send").status_code == 503, "new work to be refused")
+            wait_until(lambda: ingress.post("/Gate/serve/send").status_code == 503, "new work to be refused")
             ballast.unlink()
             for invocation in accepted:
                 assert ingress.attach(invocation).json() == list(STEPS)
                 assert gate.service.ran[invocation, STEPS[0]] == 1
-            wait_until(lambda: ingress.post("/Gate/work").status_code == 200, "new work to be accepted")
+            wait_until(lambda: ingress.post("/Gate/serve").status_code == 200, "new work to be accepted")
             admin.register(gate.service.uri)
 
 
@@ -229,10 +229,10 @@ def check_refuses(server: HoldfastServer, exit_code: int, *said: str) -> None:
 def used_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with completed work, in files of many pages and without logs."""
     server = HoldfastServer(tmp_path_factory.mktemp("used"))
-    with running(server) as (ingress, admin), LyingService("Past", ["work"]) as past:
+    with running(server) as (ingress, admin), LyingService("Past", ["serve"]) as past:
         admin.register(past.uri)
         for _ in range(20):
-            ingress.post("/Past/work/send", BODY[:20_000])
+            ingress.post("/Past/serve/send", BODY[:20_000])
         unfinished = "SELECT id FROM sys_invocation WHERE status != 'completed'"
         wait_until(lambda: admin.query(unfinished) == [], "everything to be completed")
     for name in FILES:
@@ -319,7 +319,7 @@ def test_damage_that_shows_only_while_serving_ends_the_server(tmp_path: Path) ->
     with gate.service:
         with running(server) as (ingress, admin):
             admin.register(gate.service.uri)
-            waiting = [ingress.send("/Gate/work", "y" * 50_000) for _ in range(20)]
+            waiting = [ingress.send("/Gate/serve", "y" * 50_000) for _ in range(20)]
             gate.wait_for_first_steps(admin, len(waiting))
             server.kill9()
         file = server.data_dir / "partition-0.sqlite"
@@ -348,9 +348,9 @@ def test_a_port_that_is_taken_is_named(which: str, tmp_path: Path) -> None:
 
 def test_a_second_server_on_the_directory_is_refused_and_the_first_serves_on(tmp_path: Path) -> None:
     first = HoldfastServer(tmp_path / "server")
-    with running(first) as (ingress, admin), LyingService("First", ["work"]) as service:
+    with running(first) as (ingress, admin), LyingService("First", ["serve"]) as service:
         admin.register(service.uri)
         check_refuses(
             HoldfastServer(tmp_path / "server"), DATA_DIR_IN_USE, str(first.data_dir), str(first.pid)
         )
-        assert ingress.call("/First/work") == list(STEPS)
+        assert ingress.call("/First/serve") == list(STEPS)

@@ -10,7 +10,7 @@ const signed = restate.service({
   name: "Signed",
   options: { retryPolicy: { initialInterval: 20, maxAttempts: 2, onMaxAttempts: "pause" } },
   handlers: {
-    work: async (ctx, name) => ctx.run("step", () => `${name} was here`),
+    serve: async (ctx, name) => ctx.run("step", () => `${name} was here`),
   },
 });
 
