@@ -58,11 +58,25 @@ def test_a_slow_disk_is_left_to_the_thread_and_tried_again_later(monkeypatch: py
         disk = Disk(monkeypatch)
         committer = Committer(asyncio.get_running_loop(), "commit", lambda: disk.checkpoint_due)
         disk.seconds = INLINE_COMMIT_S_MAX * 10
-        await _commits(committer, disk.commit, 1 + THREADED_COMMITS + 1 + THREADED_COMMITS)
-        assert disk.inline == [True, *[False] * THREADED_COMMITS, True, *[False] * THREADED_COMMITS]
+        await _commits(committer, disk.commit, 4 + THREADED_COMMITS + 1 + THREADED_COMMITS)
+        threaded = [False] * THREADED_COMMITS
+        assert disk.inline == [True, True, True, True, *threaded, True, *threaded]
         disk.seconds = 0.0
         await _commits(committer, disk.commit, 3)
         assert disk.inline[-3:] == [True, True, True]
+        committer.close()
+
+    run(story())
+
+
+def test_a_single_stall_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        disk = Disk(monkeypatch)
+        committer = Committer(asyncio.get_running_loop(), "commit", lambda: disk.checkpoint_due)
+        for seconds in (0.0, INLINE_COMMIT_S_MAX * 1000, 0.0):
+            disk.seconds = seconds
+            await _commits(committer, disk.commit, 3 if seconds == 0.0 else 1)
+        assert all(disk.inline)
         committer.close()
 
     run(story())

@@ -21,6 +21,8 @@ from holdfast.storage.database import StorageError
 INLINE_COMMIT_S_MAX = 0.002
 THREADED_COMMITS = 256
 _NEW_WEIGHT = 1 / 8
+_STALL = 3
+"""No commit counts for more than this many times the limit; four slow ones in a row pass it."""
 
 Job = Callable[[], None]
 Done = Callable[[StorageError | None], None]
@@ -49,10 +51,12 @@ class Committer:
         else:
             begun = perf_counter()
             error = _outcome(job)
-            self._average_s += (perf_counter() - begun - self._average_s) * _NEW_WEIGHT
+            # A single stall, as when another process takes the processor, says nothing about the disk.
+            lasted_s = min(perf_counter() - begun, INLINE_COMMIT_S_MAX * _STALL)
+            self._average_s += (lasted_s - self._average_s) * _NEW_WEIGHT
             if self._average_s > INLINE_COMMIT_S_MAX:
-                # Starting over, or one stall would keep the average up after the disk has recovered.
-                self._average_s = 0.0
+                # On the edge, so that the one that tries the disk again decides.
+                self._average_s = INLINE_COMMIT_S_MAX
                 self._threaded_left = THREADED_COMMITS
             done(error)
 
