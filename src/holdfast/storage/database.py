@@ -20,7 +20,7 @@ import apsw
 Value = None | int | float | bytes | str
 BUSY_TIMEOUT_MS = 2_000
 WAL_CHECKPOINT_PAGES = 4_000
-CACHE_KIB = 32 * 1024
+CACHE_KIB = 16 * 1024
 
 
 class StorageError(Exception):
