@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
+
+import msgspec
 
 from holdfast.core.model import Await, Combinator
 
@@ -19,12 +20,12 @@ _COMBINATORS = {name: combinator for combinator, name in _NAMES.items()}
 
 def encode_await(tree: Await) -> str:
     """Compact JSON, such as `{"FirstCompleted":[{"Single":{"CompletionId":1}}]}`."""
-    return json.dumps(_to_json(tree), separators=(",", ":"))
+    return msgspec.json.encode(_to_json(tree)).decode()
 
 
 def decode_await(text: str) -> Await:
     """The inverse of `encode_await`."""
-    return _from_json(json.loads(text))
+    return _from_json(msgspec.json.decode(text))
 
 
 def _to_json(tree: Await) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import cast
+from typing import Any, cast
 
 from holdfast.core.model import (
     INVOKED,
@@ -214,69 +214,69 @@ def encode_invocation(i: Invocation) -> tuple[Value, ...]:
     )  # fmt: skip
 
 
-def decode_invocation(row: tuple[Value, ...]) -> Invocation:
-    """The object; attempt fields are those of an invocation that nothing runs for."""
-    v: dict[str, Value] = dict(zip(INVOCATION_COLUMNS, row, strict=True))
-    waiter_id = v["waiter_id"]
-    return Invocation(
-        row=Row(_int(v["row"])),
-        id=InvocationId(cast(bytes, v["id"])),
-        target=Target(
-            cast(str, v["service"]), cast(str, v["handler"]), _text(v["key"]), TargetKind(_int(v["kind"]))
-        ),
-        status=_status(v),
-        created_at=_int(v["created_at"]),
-        modified_at=_int(v["modified_at"]),
-        retention=Retention(_int(v["completion_ms"]), _int(v["journal_ms"])),
-        origin=Origin(
-            OriginKind(_int(v["origin_kind"])),
-            cast("InvocationId | None", v["origin_id"]),
-            _text(v["origin_target"]),
-        ),
-        waiter=None
-        if waiter_id is None
-        else Waiter(
-            InvocationId(cast(bytes, waiter_id)),
-            _int(v["waiter_completion"]),
-            NotificationKind(_int(v["waiter_kind"])),
-        ),
-        idempotency_key=_text(v["idempotency_key"]),
-        deployment=_text(v["deployment"]),
-        protocol_version=_maybe_int(v["protocol_version"]),
-        length=_int(v["length"]),
-        commands=_int(v["commands"]),
-        retry_count=_int(v["retry_count"]),
-        next_retry_at=_maybe_int(v["next_retry_at"]),
-        failure=None if v["failure"] is None else decode_failure(cast(str, v["failure"])),
-        progress_at=_int(v["progress_at"]),
-        scheduled_at=_maybe_int(v["scheduled_at"]),
-        start_at=_maybe_int(v["start_at"]),
-        inboxed_at=_maybe_int(v["inboxed_at"]),
-        running_at=_maybe_int(v["running_at"]),
-        journal_purged=bool(v["journal_purged"]),
-        has_attached=bool(v["has_attached"]),
-        scope=_text(v["scope"]),
-        limit_key=_text(v["limit_key"]),
-        trace_parent=_text(v["trace_parent"]),
-        pausing=bool(v["pausing"]),
-        attempt=_int(v["attempt"]),
-    )
+def decode_invocation(stored: tuple[Any, ...]) -> Invocation:
+    """The object; attempt fields are those of an invocation that nothing runs for.
 
-
-def _status(v: dict[str, Value]) -> Status:
-    code, number = v["status"], v["status_number"]
-    if code == INVOKED_CODE:
-        return INVOKED
-    if code == COMPLETED:
-        result = decode_result(v["result_value"], v["result_code"], v["result_message"], v["result_metadata"])
-        return Completed(result, _int(v["completed_at"]))
+    `stored` is in the order of INVOCATION_COLUMNS, of the types the schema gives them. Every resume reads
+    one, so the columns are unpacked in one go.
+    """
+    (
+        row, id_, service, handler, key, kind, code, number, awaiting, created_at, modified_at,
+        completion_ms, journal_ms, origin_kind, origin_id, origin_target,
+        waiter_id, waiter_completion, waiter_kind, idempotency_key, deployment, protocol_version,
+        length, commands, retry_count, next_retry_at, failure, progress_at, scheduled_at,
+        start_at, inboxed_at, running_at, journal_purged, has_attached, scope, limit_key,
+        trace_parent, pausing, attempt, completed_at, result_value, result_code, result_message,
+        result_metadata,
+    ) = stored  # fmt: skip
+    status: Status
     if code == SUSPENDED:
-        return Suspended(decode_await(cast(str, v["awaiting"])), _int(number))
-    if code == SCHEDULED:
-        return Scheduled(_int(number))
-    if code == INBOXED:
-        return Inboxed(_int(number))
-    return PAUSED
+        status = Suspended(decode_await(awaiting), number)
+    elif code == INVOKED_CODE:
+        status = INVOKED
+    elif code == COMPLETED:
+        result = decode_result(result_value, result_code, result_message, result_metadata)
+        status = Completed(result, completed_at)
+    elif code == SCHEDULED:
+        status = Scheduled(number)
+    elif code == INBOXED:
+        status = Inboxed(number)
+    else:
+        status = PAUSED
+    waiter = None
+    if waiter_id is not None:
+        waiter = Waiter(InvocationId(waiter_id), waiter_completion, NotificationKind(waiter_kind))
+    return Invocation(
+        Row(row),
+        InvocationId(id_),
+        Target(service, handler, key, TargetKind(kind)),
+        status,
+        created_at,
+        modified_at,
+        Retention(completion_ms, journal_ms),
+        Origin(OriginKind(origin_kind), origin_id, origin_target),
+        waiter,
+        idempotency_key,
+        deployment,
+        protocol_version,
+        length,
+        commands,
+        retry_count,
+        next_retry_at,
+        None if failure is None else decode_failure(failure),
+        progress_at,
+        scheduled_at,
+        start_at,
+        inboxed_at,
+        running_at,
+        bool(journal_purged),
+        bool(has_attached),
+        scope,
+        limit_key,
+        trace_parent,
+        bool(pausing),
+        attempt,
+    )
 
 
 def encode_result(result: Result) -> tuple[Value, Value, Value, Value]:
@@ -320,7 +320,3 @@ def _int(value: Value) -> int:
 
 def _maybe_int(value: Value) -> int | None:
     return cast("int | None", value)
-
-
-def _text(value: Value) -> str | None:
-    return cast("str | None", value)
