@@ -6,6 +6,7 @@ connection calls `abandon`, and whoever waits on the client's behalf stops; a la
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -53,7 +54,7 @@ class Waiting(Protocol):
         """Respond with a refusal now and stop waiting."""
 
 
-class Exchange:
+class Exchange(ABC):
     """A complete request. `target` is path and query as received; `headers` are in order, names in lower
     case, without HTTP/2's pseudo headers."""
 
@@ -66,9 +67,9 @@ class Exchange:
         self.body = body
         self.waiting: Waiting | None = None
 
+    @abstractmethod
     def respond(self, status: int, fields: Sequence[tuple[str, str]], body: bytes) -> None:
         """Send the response, whole. Does nothing when the client is gone."""
-        raise NotImplementedError
 
     def abandon(self) -> None:
         """The client went away."""
