@@ -156,7 +156,8 @@ def test_a_tree_of_calls_ends_with_its_root(how: str, name: str, ingress: Ingres
     wait_until(sleeping, "every leaf to sleep")
     members = [str(row["id"]) for row in admin.query(f"SELECT id {of_tree}")]
     assert len(members) == 15
-    assert {partition_of(member) for member in members} == set(range(PARTITIONS))
+    # Where each lives is chance: fifteen may leave a partition out, but never all be in one (1 in 4^14).
+    assert len({partition_of(member) for member in members}) > 1
     assert admin.patch(root, how).status_code in (200, 202)
     assert ingress.attach(root).status_code == 409
     left = f"SELECT id, status {of_tree} AND status != 'completed'"
