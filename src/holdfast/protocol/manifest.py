@@ -205,28 +205,6 @@ def parse_manifest(
     )
 
 
-def check_following(previous: ServiceManifest, following: ServiceManifest) -> None:
-    """Refuses a new revision of a service that callers of the previous one could not go on using.
-
-    Raises:
-        ManifestError: META0006 the service type changed, or handlers were removed.
-    """
-    if previous.type is not following.type:
-        raise ManifestError(
-            "META0006",
-            f"service {following.name!r} was a {previous.type} and is now a {following.type}; "
-            "allow breaking changes to register it anyway, or give it a new name",
-        )
-    kept = {handler.name for handler in following.handlers}
-    removed = [handler.name for handler in previous.handlers if handler.name not in kept]
-    if removed:
-        raise ManifestError(
-            "META0006",
-            f"service {following.name!r} no longer has the handlers {', '.join(removed)}; "
-            "allow breaking changes to register it anyway, or keep them",
-        )
-
-
 def _service(item: JsonObject) -> ServiceManifest:
     name = item.required_text("name")
     if not _SERVICE_NAME.fullmatch(name):
