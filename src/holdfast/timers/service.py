@@ -38,11 +38,16 @@ class TimedPartition(Protocol):
 
 
 class TimerService:
-    """The timers of one partition; `arm` when one is stored, `start` once after opening."""
+    """The timers of one partition; `arm` when one is stored, `start` once after opening.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Clock) -> None:
+    Args:
+        wait_ms_max: the longest piece of a wait; larger only where the two clocks cannot drift apart.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Clock, wait_ms_max: int = WAIT_MS_MAX) -> None:
         self._loop = loop
         self._clock = clock
+        self._wait_ms_max = wait_ms_max
         self._partition: TimedPartition | None = None
         self._handle: asyncio.TimerHandle | None = None
         self._wake_at: int | None = None
@@ -70,7 +75,7 @@ class TimerService:
             self._handle.cancel()
         self._wake_at = fire_at
         # One millisecond more than needed beats waking one too early and looking in vain.
-        wait_ms = min(max(fire_at - self._clock.now_ms() + 1, 0), WAIT_MS_MAX)
+        wait_ms = min(max(fire_at - self._clock.now_ms() + 1, 0), self._wait_ms_max)
         self._handle = self._loop.call_later(wait_ms / 1000, self._ring)
 
     def _ring(self) -> None:
