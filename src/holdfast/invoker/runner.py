@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -23,8 +23,8 @@ from holdfast.core.model import Activity, Invocation, RetryPolicy, Row
 from holdfast.core.records import AttemptReport
 from holdfast.invoker import failures
 from holdfast.invoker.attempt import Attempt
-from holdfast.invoker.http import HeaderError, HttpClient, PreparedHeaders
-from holdfast.invoker.http.api import TransportFailure
+from holdfast.invoker.http import HeaderError, PreparedHeaders
+from holdfast.invoker.http.api import Endpoint, Stream, StreamListener, TransportFailure
 from holdfast.invoker.replay import first_opening, has_state, opening
 from holdfast.invoker.translate import CallMaker, Translator
 from holdfast.partition.loop import PartitionLoop
@@ -52,6 +52,23 @@ class Deployments(Protocol):
     def deployment(self, id_: str) -> Deployment | None: ...
 
 
+class Streams(Protocol):
+    """What carries attempts: `HttpClient`, or anything else that opens streams to endpoints."""
+
+    def open(
+        self,
+        endpoint: Endpoint,
+        method: str,
+        path: str,
+        headers: Sequence[tuple[str, str]],
+        listener: StreamListener,
+        *,
+        body: bytes = b"",
+        end: bool = False,
+        prepared: PreparedHeaders | None = None,
+    ) -> Stream: ...
+
+
 @dataclass(frozen=True, slots=True)
 class InvokerLimits:
     """Bounds of the invoker; `closing_s` is how long a finished stream may take to close."""
@@ -74,7 +91,7 @@ class Runner:
         self,
         loop: asyncio.AbstractEventLoop,
         clock: Clock,
-        client: HttpClient,
+        client: Streams,
         catalog: Deployments,
         limits: InvokerLimits,
         signer: RequestSigner | None = None,

@@ -127,6 +127,11 @@ class PartitionLoop:
         return len(self._queue)
 
     @property
+    def settled(self) -> bool:
+        """Whether nothing is queued and no commit is under way (one that keeps failing does not count)."""
+        return not self._queue and (not self._committing or self.degraded)
+
+    @property
     def timers(self) -> Timers:
         """The timer table, for the timer service."""
         return self.tables.timers

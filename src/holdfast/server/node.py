@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import Protocol
 
 from holdfast.catalog.catalog import Catalog
-from holdfast.catalog.discovery import Discovery
+from holdfast.catalog.discovery import Discovery, HttpRequests
 from holdfast.catalog.settings import Defaults
 from holdfast.core.model import OnMaxAttempts, RetryPolicy
 from holdfast.core.records import Recover
-from holdfast.invoker.http import HttpClient
-from holdfast.invoker.runner import InvokerLimits, Runner
+from holdfast.invoker.runner import InvokerLimits, Runner, Streams
 from holdfast.partition.engine import LocalEngine
 from holdfast.partition.loop import PartitionLoop
 from holdfast.partition.placement import Minter
@@ -46,6 +45,12 @@ class Files(Protocol):
     def catalog_file(self) -> Path: ...
     def partition_file(self, partition: int) -> Path: ...
     def release(self) -> None: ...
+
+
+class DeploymentClient(Streams, HttpRequests, Protocol):
+    """Reaches deployments, for attempts and for discovery; `HttpClient` for a server."""
+
+    async def close(self) -> None: ...
 
 
 class Node:
@@ -79,7 +84,7 @@ class Node:
         files: Files,
         loop: asyncio.AbstractEventLoop,
         clock: Clock,
-        http: HttpClient,
+        http: DeploymentClient,
         on_fatal: Callable[[BaseException], None],
         *,
         timer_wait_ms_max: int = WAIT_MS_MAX,
