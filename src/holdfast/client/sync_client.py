@@ -1,0 +1,274 @@
+"""The synchronous front: `SyncClient` and the handles it gives.
+
+Made from `client.py` by `python tests/client/translate.py`; change that file instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from random import random
+from time import monotonic, sleep
+from types import TracebackType
+from typing import TYPE_CHECKING, Generic, Self, TypeVar, Unpack, overload
+
+from holdfast.client import http as http_
+from holdfast.client.answers import SendStatus, Sent
+from holdfast.client.exchange import RETRY_DEFAULT, Attempt, Exchange, Finished, Report
+from holdfast.client.operations import (
+    MISSING,
+    CallOptions,
+    Missing,
+    Operation,
+    Operations,
+    Reference,
+    SendOptions,
+    SubmitOptions,
+    WaitOptions,
+    by_id,
+    by_idempotency_key,
+    by_workflow,
+)
+from holdfast.client.wire import base_url, timeout_seconds
+from holdfast.sdk.remote import Target
+from holdfast.sdk.retry import Retry
+from holdfast.sdk.serde import JSON, Codec, Serde
+
+if TYPE_CHECKING:
+    import httpx
+
+T = TypeVar("T")
+I = TypeVar("I")  # noqa: E741 - input and output, as in Handler[I, O]
+O = TypeVar("O")  # noqa: E741
+
+
+class SyncClient:
+    """Calls handlers through the ingress of a server.
+
+    Use it as `with holdfast.SyncClient("http://localhost:8080") as client`, or call `close()`. One client
+    serves any number of concurrent calls, from any threads.
+
+    Args:
+        url: of the ingress; a path is kept, for ingresses behind a prefix.
+        codec: applied to every payload, the same as in the services.
+        headers: sent with every request, an access token for example; handlers see them.
+        retry: the budget of one outage, see `holdfast.client.exchange` for what is retried at all.
+            `Retry(max_attempts=1)` never sends anything twice.
+        http: an httpx client of your own (proxies, certificates, HTTP/2); the caller closes it.
+    Raises:
+        UsageError: not a URL, headers HTTP cannot carry, or httpx is not installed.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        codec: Codec | None = None,
+        headers: Mapping[str, str] | None = None,
+        retry: Retry = RETRY_DEFAULT,
+        http: httpx.Client | None = None,
+    ) -> None:
+        self._url = base_url(url)
+        self._operations = Operations(codec, headers)
+        self._retry = retry
+        self._owns_http = http is None
+        self._http = http_.new_sync_client() if http is None else http
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections. Invocations go on; calls under way fail."""
+        if self._owns_http:
+            self._http.close()
+
+    @overload
+    def call(self, target: Target[None, O], /, **options: Unpack[CallOptions]) -> O: ...
+    @overload
+    def call(self, target: Target[I, O], argument: I, /, **options: Unpack[CallOptions]) -> O: ...
+    def call(
+        self, target: Target[I, O], argument: I | Missing = MISSING, /, **options: Unpack[CallOptions]
+    ) -> O:
+        """Start an invocation and wait for its result, for hours if need be.
+
+        Args:
+            target: a handler, or `holdfast.remote(...)` for one that is defined elsewhere.
+            argument: of the handler's input type; left out for a handler without input.
+            options: see CallOptions.
+        Raises:
+            InvocationFailed: the handler failed for good, or was cancelled.
+            IngressError, Unavailable, AnswerTimeout, UnreadableAnswer: see `holdfast.client.errors`.
+            UsageError: a key, header or argument that does not fit.
+        """
+        return self._run(self._operations.call(target, argument, options), options)
+
+    @overload
+    def send(self, target: Target[None, O], /, **options: Unpack[SendOptions]) -> SyncSendHandle[O]: ...
+    @overload
+    def send(
+        self, target: Target[I, O], argument: I, /, **options: Unpack[SendOptions]
+    ) -> SyncSendHandle[O]: ...
+    def send(
+        self, target: Target[I, O], argument: I | Missing = MISSING, /, **options: Unpack[SendOptions]
+    ) -> SyncSendHandle[O]:
+        """Start an invocation, now or after `delay`, without waiting for its result.
+
+        Returns once the server has it for good. Arguments and errors as `call`; options: see SendOptions.
+        """
+        sent = self._run(self._operations.send(target, argument, options), options)
+        return SyncSendHandle(self, sent, target.output)
+
+    @overload
+    def invocation(self, invocation_id: str, /) -> SyncInvocationHandle[object]: ...
+    @overload
+    def invocation(self, invocation_id: str, target: Target[I, O], /) -> SyncInvocationHandle[O]: ...
+    def invocation(
+        self, invocation_id: str, target: Target[I, O] | None = None, /
+    ) -> SyncInvocationHandle[O] | SyncInvocationHandle[object]:
+        """An invocation by its id; without its handler the result is read as plain JSON."""
+        if target is None:
+            return SyncInvocationHandle(self, by_id(invocation_id), JSON)
+        return SyncInvocationHandle(self, by_id(invocation_id), target.output)
+
+    def idempotent(
+        self, target: Target[I, O], idempotency_key: str, /, *, key: str | None = None
+    ) -> SyncInvocationHandle[O]:
+        """The invocation that a call or send with this idempotency key has started."""
+        return SyncInvocationHandle(self, by_idempotency_key(target, idempotency_key, key), target.output)
+
+    def workflow(self, run: Target[I, O], key: str, /) -> SyncWorkflowHandle[I, O]:
+        """A workflow by its main handler and key; its shared handlers are reached with `call`."""
+        return SyncWorkflowHandle(self, run, key)
+
+    def resolve_awakeable(
+        self,
+        awakeable_id: str,
+        value: T,
+        /,
+        *,
+        serde: Serde[T] | None = None,
+        **options: Unpack[WaitOptions],
+    ) -> None:
+        """Complete an awakeable. The first result wins; a later one, or an unknown awakeable, is no error.
+
+        Args:
+            value: of the type the handler awaits: plain JSON, or what `serde` writes.
+        Raises:
+            IngressError: the id is not an awakeable's.
+        """
+        self._run(self._operations.resolve_awakeable(awakeable_id, value, serde), options)
+
+    def reject_awakeable(self, awakeable_id: str, reason: str, /, **options: Unpack[WaitOptions]) -> None:
+        """Fail an awakeable: the handler that waits gets a TerminalError with this reason and code 500."""
+        self._run(self._operations.reject_awakeable(awakeable_id, reason), options)
+
+    def health(self, **options: Unpack[WaitOptions]) -> list[str]:
+        """The names of the services the ingress serves; raises Unavailable when it cannot be reached."""
+        return self._run(self._operations.health(), options)
+
+    def _run(self, operation: Operation[T], options: WaitOptions) -> T:
+        exchange = Exchange(operation, self._retry, timeout_seconds(options.get("timeout")))
+        attempt = exchange.begin()
+        while True:
+            if attempt.pause_s:
+                sleep(attempt.pause_s)
+            verdict = exchange.judge(self._perform(attempt), random())
+            if isinstance(verdict, Finished):
+                return verdict.value
+            attempt = verdict
+
+    def _perform(self, attempt: Attempt) -> Report:
+        began = monotonic()
+        try:
+            response = self._http.send(http_.build(self._http, self._url, attempt))
+        except http_.request_errors() as error:
+            return http_.broken(error, monotonic() - began)
+        return http_.answered(response, monotonic() - began)
+
+    def _attach(self, reference: Reference, output: Serde[O], options: WaitOptions) -> O:
+        return self._run(self._operations.attach(reference, output), options)
+
+    def _output(self, reference: Reference, output: Serde[O], options: WaitOptions) -> O:
+        return self._run(self._operations.output(reference, output), options)
+
+    def _submit(
+        self, target: Target[I, O], key: str, argument: I | Missing, options: SubmitOptions
+    ) -> SyncSendHandle[O]:
+        operation = self._operations.submit(target, key, argument, options)
+        return SyncSendHandle(self, self._run(operation, options), target.output)
+
+
+class SyncInvocationHandle(Generic[O]):
+    """An invocation that may exist; made by a client's methods, valid as long as the client is open."""
+
+    def __init__(self, client: SyncClient, reference: Reference, output: Serde[O]) -> None:
+        self._client = client
+        self._reference = reference
+        self._output = output
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self._reference)!r})"
+
+    def attach(self, **options: Unpack[WaitOptions]) -> O:
+        """Wait for the result.
+
+        Raises:
+            InvocationFailed: the invocation failed; with code 404 and "not found" also when there is none.
+            others: as `SyncClient.call`.
+        """
+        return self._client._attach(self._reference, self._output, options)
+
+    def output(self, **options: Unpack[WaitOptions]) -> O:
+        """The result if it is there.
+
+        Raises:
+            NotReady: the invocation has not ended.
+            IngressError: status 404, there is no such invocation, or its result is kept no longer.
+            others: as `SyncClient.call`.
+        """
+        return self._client._output(self._reference, self._output, options)
+
+
+class SyncSendHandle(SyncInvocationHandle[O]):
+    """An invocation that a send has started, or found.
+
+    Attributes:
+        invocation_id: its id.
+        status: ACCEPTED, or PREVIOUSLY_ACCEPTED when the idempotency or workflow key was known already.
+        execution_time: when it starts, if it was delayed; None otherwise.
+    """
+
+    def __init__(self, client: SyncClient, sent: Sent, output: Serde[O]) -> None:
+        super().__init__(client, by_id(sent.invocation_id), output)
+        self.invocation_id: str = sent.invocation_id
+        self.status: SendStatus = sent.status
+        self.execution_time: datetime | None = sent.execution_time
+
+
+class SyncWorkflowHandle(SyncInvocationHandle[O], Generic[I, O]):
+    """The run of a workflow, before and after it was submitted."""
+
+    def __init__(self, client: SyncClient, run: Target[I, O], key: str) -> None:
+        super().__init__(client, by_workflow(run, key), run.output)
+        self._run = run
+        self.key: str = key
+
+    @overload
+    def submit(
+        self: SyncWorkflowHandle[None, O], /, **options: Unpack[SubmitOptions]
+    ) -> SyncSendHandle[O]: ...
+    @overload
+    def submit(self, argument: I, /, **options: Unpack[SubmitOptions]) -> SyncSendHandle[O]: ...
+    def submit(
+        self, argument: I | Missing = MISSING, /, **options: Unpack[SubmitOptions]
+    ) -> SyncSendHandle[O]:
+        """Start the workflow, once per key: later submissions find the first (status PREVIOUSLY_ACCEPTED).
+
+        Errors as `SyncClient.call`.
+        """
+        return self._client._submit(self._run, self.key, argument, options)
