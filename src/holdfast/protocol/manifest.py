@@ -24,8 +24,8 @@ DISCOVERY_ACCEPT = ", ".join(_CONTENT_TYPES)
 """The accept header of a discovery request: explicit media types, oldest first, as SDKs expect."""
 
 _INT32_MAX = 2**31 - 1
-_SERVICE_NAME = re.compile(r"([a-zA-Z]|_[a-zA-Z0-9])[a-zA-Z0-9._-]*", re.ASCII)
-_HANDLER_NAME = re.compile(r"([a-zA-Z]|_[a-zA-Z0-9])[a-zA-Z0-9_]*", re.ASCII)
+SERVICE_NAME = re.compile(r"([a-zA-Z]|_[a-zA-Z0-9])[a-zA-Z0-9._-]*", re.ASCII)
+HANDLER_NAME = re.compile(r"([a-zA-Z]|_[a-zA-Z0-9])[a-zA-Z0-9_]*", re.ASCII)
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _MEDIA_TYPE = re.compile(rf"{_TOKEN}/{_TOKEN}[ \t]*(;[ -~\t]*)?", re.ASCII)
 
@@ -63,7 +63,7 @@ class OnMaxAttempts(StrEnum):
     KILL = "KILL"
 
 
-_HANDLER_TYPES: dict[ServiceType, tuple[HandlerType | None, ...]] = {
+HANDLER_TYPES: dict[ServiceType, tuple[HandlerType | None, ...]] = {
     ServiceType.SERVICE: (None,),
     ServiceType.VIRTUAL_OBJECT: (HandlerType.EXCLUSIVE, HandlerType.SHARED),
     ServiceType.WORKFLOW: (HandlerType.WORKFLOW, HandlerType.SHARED),
@@ -205,11 +205,17 @@ def parse_manifest(
     )
 
 
+def is_reserved(service_name: str) -> bool:
+    """Whether no deployment may use this name for a service (protocol, "What to validate")."""
+    lowered = service_name.lower()
+    return lowered.startswith("restate") or lowered == "openapi"
+
+
 def _service(item: JsonObject) -> ServiceManifest:
     name = item.required_text("name")
-    if not _SERVICE_NAME.fullmatch(name):
+    if not SERVICE_NAME.fullmatch(name):
         raise item.error("name", f"is {name[:200]!r}; expected letters, digits and ._- with a letter first")
-    if name.lower().startswith("restate") or name.lower() == "openapi":
+    if is_reserved(name):
         raise ManifestError("META0005", f"service name {name!r} is reserved; choose another")
     type_ = item.choice("ty", ServiceType)
     if type_ is None:
@@ -222,9 +228,9 @@ def _service(item: JsonObject) -> ServiceManifest:
 
 def _handler(item: JsonObject, service_type: ServiceType, service: Options) -> HandlerManifest:
     name = item.required_text("name")
-    if not _HANDLER_NAME.fullmatch(name):
+    if not HANDLER_NAME.fullmatch(name):
         raise item.error("name", f"is {name[:200]!r}; expected letters, digits and '_', a letter first")
-    allowed = _HANDLER_TYPES[service_type]
+    allowed = HANDLER_TYPES[service_type]
     type_ = item.choice("ty", HandlerType) or allowed[0]
     if type_ not in allowed:
         raise item.error("ty", f"is {type_}, which a {service_type} cannot have")

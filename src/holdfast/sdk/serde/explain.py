@@ -1,0 +1,116 @@
+"""Why a value cannot be written: finds the part that is to blame, and says what to do about it.
+
+Only reached once something failed, so it may take its time; but never for ever: values that contain
+themselves end the search at a depth.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+
+import msgspec
+
+from holdfast.sdk.errors import SerializeError
+from holdfast.sdk.serde.types import shown_type
+
+DEPTH_MAX = 100
+_ERRORS = (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError)
+
+Encode = Callable[[object], bytes]
+
+
+def wrong_type(value: object, annotation: object) -> SerializeError:
+    """A value of a class that the annotation does not name."""
+    return SerializeError(
+        "value_not_of_type",
+        f"a {_class_of(value)} where {shown_type(annotation)} is declared; return that, or correct the "
+        "annotation",
+    )
+
+
+def odd_number(value: object) -> SerializeError:
+    """NaN and infinities, which JSON does not have."""
+    return SerializeError("value_not_serialisable", f"{value!r} is no JSON number; use None or text for it")
+
+
+def unwritable_value(value: object, encode: Encode, error: Exception) -> SerializeError:
+    """A value, or a part of one, that has no JSON form."""
+
+    def fits(part: object) -> bool:
+        try:
+            encode(part)
+        except _ERRORS:
+            return False
+        return True
+
+    path, part, too_deep = _culprit(value, fits)
+    if too_deep or isinstance(error, RecursionError):
+        return SerializeError(
+            "value_not_serialisable", f"the value is nested deeper than {DEPTH_MAX}, or contains itself"
+        )
+    return SerializeError(
+        "value_not_serialisable",
+        f"{_at(path)} is a {_class_of(part)}, which has no JSON form ({error}); convert it, or annotate with a "
+        "Serde: Annotated[..., serde]",
+    )
+
+
+def changed_value(value: object, encode: Encode) -> SerializeError:
+    """A value of undeclared type that plain JSON would bring back as something else."""
+
+    def fits(part: object) -> bool:
+        try:
+            return bool(msgspec.json.decode(encode(part)) == part)
+        except _ERRORS:
+            return False
+
+    path, part, _ = _culprit(value, fits)
+    found = f"{_at(path)} is a {_class_of(part)}"
+    if isinstance(part, float):
+        return odd_number(part)
+    if isinstance(part, Mapping) and not all(isinstance(key, str) for key in part):
+        found = f"{_at(path)} is a {_class_of(part)} whose keys are not all text"
+    came_back = _class_of(msgspec.json.decode(encode(part)))
+    return SerializeError(
+        "undeclared_type",
+        f"{found}, and its type is not declared: it would come back as a {came_back}"
+        f"{' with other content' if came_back == _class_of(part) else ''}; annotate it with its type",
+    )
+
+
+def _culprit(value: object, fits: Callable[[object], bool]) -> tuple[str, object, bool]:
+    """Path and value of the innermost part that does not fit; and whether the search ran out of depth."""
+    path = ""
+    for _ in range(DEPTH_MAX):
+        for step, part in _parts(value):
+            if not fits(part):
+                path, value = path + step, part
+                break
+        else:
+            return path, value, False
+    return path, value, True
+
+
+def _parts(value: object) -> Iterator[tuple[str, object]]:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield f"[{key!r}]", item
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield f"[{index}]", item
+    elif isinstance(value, set | frozenset):
+        for item in value:
+            yield "{...}", item
+    elif isinstance(value, msgspec.Struct):
+        for name in value.__struct_fields__:
+            yield f".{name}", getattr(value, name)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        for field in dataclasses.fields(value):
+            yield f".{field.name}", getattr(value, field.name)
+
+
+def _at(path: str) -> str:
+    return f"value{path}" if path else "the value"
+
+
+def _class_of(value: object) -> str:
+    return type(value).__qualname__

@@ -1,0 +1,107 @@
+"""JSON by msgspec: the serde of most types.
+
+What msgspec leaves open is closed here. Its encoder knows nothing of the declared type, so a value of another
+type would be written happily and come back as something else, or not at all, in a later attempt. Checking a
+value whole against its type would cost more than writing it. So, by what the type promises:
+
+declared types    the value's own class is looked at, its contents are trusted
+undeclared data   (`Any`, `dict[str, object]`) is read back at once and compared: a dataclass comes back as a
+                  dict, a set as a list, an int key as text, NaN as null, and none of them is equal
+
+Both functions are closures kept in slots: a call costs one Python frame more than msgspec itself.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from holdfast.sdk.errors import DeserializeError
+from holdfast.sdk.serde.explain import changed_value, odd_number, unwritable_value, wrong_type
+from holdfast.sdk.serde.types import (
+    accepted_classes,
+    accepts_none,
+    compares_equal,
+    holds_undeclared,
+    shown_type,
+)
+
+_UNWRITABLE = (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError)
+_UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+
+# Dicts and sets in order of their keys: the order of a set differs between processes, and with it would the
+# bytes that a replay compares. One encoder for all, since it does not depend on the type.
+_ENCODE = msgspec.json.Encoder(order="deterministic").encode
+
+
+class JsonSerde:
+    """JSON for one annotation that msgspec can read.
+
+    Raises:
+        TypeError: msgspec cannot read the annotation.
+    """
+
+    __slots__ = ("_schema", "annotation", "content_type", "deserialize", "serialize")
+
+    def __init__(self, annotation: object, schema: dict[str, object] | None = None) -> None:
+        self.content_type: str | None = "application/json"
+        self.annotation = annotation
+        self._schema: dict[str, object] = {} if schema is None else schema
+        decode: Callable[[bytes], Any] = msgspec.json.Decoder(_readable(annotation)).decode
+        self.serialize: Callable[[Any], bytes] = _writer(annotation, decode)
+        self.deserialize: Callable[[bytes], Any] = _reader(annotation, decode)
+
+    def schema(self) -> dict[str, object] | None:
+        """What msgspec says of the type; empty for `Any`."""
+        return self._schema
+
+    def __repr__(self) -> str:
+        return f"JsonSerde({shown_type(self.annotation)})"
+
+
+def _readable(annotation: object) -> Any:
+    return Any if annotation is object else annotation
+
+
+def _writer(annotation: object, decode: Callable[[bytes], Any]) -> Callable[[Any], bytes]:
+    encode = _ENCODE
+    classes = accepted_classes(annotation)
+
+    def serialize(value: Any, /) -> bytes:
+        if not isinstance(value, classes):
+            raise wrong_type(value, annotation)
+        try:
+            return encode(value)
+        except _UNWRITABLE as error:
+            raise unwritable_value(value, encode, error) from error
+
+    def serialize_number(value: Any, /) -> bytes:
+        data = serialize(value)
+        if data == b"null" and value is not None:
+            raise odd_number(value)
+        return data
+
+    def serialize_undeclared(value: Any, /) -> bytes:
+        data = serialize(value)
+        if not (type(value) is str or decode(data) == value):
+            raise changed_value(value, encode)
+        return data
+
+    if holds_undeclared(annotation) and compares_equal(annotation):
+        return serialize_undeclared
+    return serialize_number if float in classes else serialize
+
+
+def _reader(annotation: object, decode: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    nullable = accepts_none(annotation)
+
+    def deserialize(data: bytes, /) -> Any:
+        try:
+            return decode(data)
+        except _UNREADABLE as error:
+            if nullable and not data:
+                return None
+            found = str(error) if data else "there are no bytes"
+            raise DeserializeError("not_decodable", f"expected {shown_type(annotation)}: {found}") from error
+
+    return deserialize

@@ -1,0 +1,134 @@
+"""What can be told of a type annotation without a value: what is in it, and which classes its values have."""
+
+import dataclasses
+import types
+from collections.abc import Iterator
+from enum import Enum
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    NewType,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+    is_typeddict,
+)
+
+import msgspec
+
+_ANYTHING = (object,)
+
+
+def inside(annotation: object) -> Iterator[object]:
+    """The annotation and everything it is made of, fields of classes included; each once."""
+    seen: list[object] = []
+    stack = [annotation]
+    while stack:
+        item = stack.pop()
+        if any(item is other for other in seen):
+            continue
+        seen.append(item)
+        yield item
+        if isinstance(item, NewType):
+            stack.append(item.__supertype__)
+        elif get_origin(item) is Literal:
+            continue
+        elif (arguments := get_args(item)) or get_origin(item) is not None:
+            stack.extend([get_origin(item), *arguments])
+        elif isinstance(item, type):
+            stack.extend(_field_types(item))
+
+
+def _field_types(cls: type) -> list[object]:
+    named = issubclass(cls, tuple) and hasattr(cls, "_fields")
+    if not (named or dataclasses.is_dataclass(cls) or is_typeddict(cls) or issubclass(cls, msgspec.Struct)):
+        return []
+    try:
+        return list(get_type_hints(cls, include_extras=True).values())
+    except (NameError, TypeError):
+        # A name that only type checkers see: msgspec says so itself when it reads the class.
+        return []
+
+
+def holds_undeclared(annotation: object) -> bool:
+    """Whether some part of its values may be anything: `Any`, `object`, a bare `dict` or `list`."""
+    for item in inside(annotation):
+        if item is Any or item is object or isinstance(item, TypeVar):
+            return True
+        if item in _BARE and not _is_argument_of_generic(item, annotation):
+            return True
+    return False
+
+
+_BARE: tuple[object, ...] = (dict, list, tuple)
+
+
+def _is_argument_of_generic(item: object, annotation: object) -> bool:
+    """Whether a bare container only stands as the origin of `dict[str, int]` and the like."""
+    return any(get_origin(part) is item for part in inside(annotation))
+
+
+def compares_equal(annotation: object) -> bool:
+    """Whether equal values of this type are `==`: no class in it compares by identity."""
+    return not any(
+        isinstance(item, type) and bool(_field_types(item)) and item.__eq__ is object.__eq__
+        for item in inside(annotation)
+    )
+
+
+def accepts_none(annotation: object) -> bool:
+    """Whether None is a value of this type."""
+    if annotation is Any or annotation is object:
+        return True
+    return type(None) in _union_members(annotation)
+
+
+def _union_members(annotation: object) -> tuple[object, ...]:
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _union_members(get_args(annotation)[0])
+    if origin is Union or origin is types.UnionType:
+        return tuple(inner for item in get_args(annotation) for inner in _union_members(item))
+    return (type(None) if annotation is None else annotation,)
+
+
+def accepted_classes(annotation: object) -> tuple[type, ...]:
+    """For `isinstance`: the classes that values of this type have; `object` where nothing can be said."""
+    found: list[type] = []
+    for member in _union_members(annotation):
+        classes = _classes_of(member)
+        if classes is None:
+            return _ANYTHING
+        found += [cls for cls in classes if cls not in found]
+    return tuple(found)
+
+
+def _classes_of(member: object) -> tuple[type, ...] | None:
+    if isinstance(member, NewType):
+        return accepted_classes(member.__supertype__)
+    if get_origin(member) is Literal:
+        return tuple(type(value) for value in get_args(member))
+    cls = member if isinstance(member, type) and get_origin(member) is None else get_origin(member)
+    if not isinstance(cls, type):
+        return None
+    if cls is float:
+        return (float, int)
+    if is_typeddict(cls):
+        return (dict,)
+    return (cls,)
+
+
+def shown_type(annotation: object) -> str:
+    """An annotation as it was written, nearly."""
+    if annotation is object or annotation is Any:
+        return "plain JSON data"
+    if annotation is None or annotation is type(None):
+        return "None"
+    if isinstance(annotation, type) and get_origin(annotation) is None:
+        if issubclass(annotation, Enum):
+            return f"{annotation.__qualname__} (one of {', '.join(repr(m.value) for m in annotation)[:200]})"
+        return annotation.__qualname__
+    return str(annotation).replace("typing.", "")
