@@ -6,7 +6,6 @@ import contextlib
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import cast
 
 import pytest
 from client.support import GREET, PING, Backwards, response
@@ -131,10 +130,10 @@ def test_an_acceptance_that_says_nothing(body: bytes) -> None:
 @given(st.integers(100, 599), st.binary(max_size=60), st.sampled_from([None, "ingress", "invocation"]))
 def test_any_answer_is_a_result_or_a_documented_error(status: int, body: bytes, source: str | None) -> None:
     found = response(status, body, source)
-    for read in (
-        lambda: read_result("call", GREET.output, None, found),
-        lambda: cast("object", read_sent("send", found)),
-        lambda: cast("object", read_health("health", found)),
-    ):
-        with contextlib.suppress(InvocationFailed, IngressError, UnreadableAnswer):
-            read()
+    documented = (InvocationFailed, IngressError, UnreadableAnswer)
+    with contextlib.suppress(*documented):
+        read_result("call", GREET.output, None, found)
+    with contextlib.suppress(*documented):
+        read_sent("send", found)
+    with contextlib.suppress(*documented):
+        read_health("health", found)

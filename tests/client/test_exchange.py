@@ -46,7 +46,7 @@ def course(
     """The result after `reports`, and the pauses before each attempt after the first."""
     exchange = Exchange(operation, retry, timeout_s)
     assert exchange.begin().request == operation.request
-    pauses = []
+    pauses: list[float] = []
     for report in reports:
         verdict = exchange.judge(report, chance=0.0)
         if isinstance(verdict, Finished):

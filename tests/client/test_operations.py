@@ -3,26 +3,52 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from client.support import ADD, ANYWHERE, GREET, PING, RUN, Backwards
 
 from holdfast.client.operations import (
     MISSING,
+    Operation,
     Operations,
+    Reference,
     by_id,
     by_idempotency_key,
     by_workflow,
 )
 from holdfast.client.wire import Request
-from holdfast.sdk.errors import UsageError
+from holdfast.sdk.errors import SerializeError, UsageError
+from holdfast.sdk.remote import remote
 from holdfast.sdk.serde import BYTES
+from holdfast.sdk.services import Service
 
 ID = "inv_1izah4cW9bV53D1jecG95jyo2Jb7cNvAZe"
 AWAKEABLE = "sign_1ctSFwzKpr3mWjTEVrB7ZGWlfW-B2bU6xAAAAEQ"
 JSON = ("content-type", "application/json")
 
 plain = Operations()
+here = Service("Here")
+
+
+@here.handler
+async def greet(name: str) -> str:
+    return name
+
+
+class Odd:
+    """A serde that cannot."""
+
+    content_type = "text/odd"
+
+    def serialize(self, value: int) -> bytes:
+        raise KeyError(value)
+
+    def deserialize(self, data: bytes) -> int:
+        return len(data)
+
+    def schema(self) -> dict[str, object] | None:
+        return None
 
 
 def test_a_call_of_a_service() -> None:
@@ -71,9 +97,9 @@ def test_a_submission_is_repeatable_by_nature() -> None:
         (by_workflow(RUN, "w2"), "/restate/workflow/Flow/w2"),
     ],
 )
-def test_questions_about_an_invocation(reference: object, path: str) -> None:
-    attach = plain.attach(reference, GREET.output)  # type: ignore[arg-type]
-    output = plain.output(reference, GREET.output)  # type: ignore[arg-type]
+def test_questions_about_an_invocation(reference: Reference, path: str) -> None:
+    attach = plain.attach(reference, GREET.output)
+    output = plain.output(reference, GREET.output)
     assert attach.request == Request("GET", f"{path}/attach")
     assert output.request == Request("GET", f"{path}/output")
     assert attach.repeatable
@@ -99,12 +125,13 @@ def test_a_codec_sees_every_payload_and_no_reason() -> None:
     assert coded.resolve_awakeable(AWAKEABLE, 12, None).request.body == b"21"
     assert coded.reject_awakeable(AWAKEABLE, "no").request.body == b"no"
     assert coded.call(PING, MISSING, {}).request.body == b""
+    assert coded.call(ANYWHERE, b"", {}).request.body == b""
 
 
 def test_headers_of_the_client_go_everywhere() -> None:
     operations = Operations(headers={"Authorization": "Bearer x"})
     token = ("authorization", "Bearer x")
-    everything = [
+    everything: list[Operation[Any]] = [
         operations.call(GREET, "Ada", {}),
         operations.send(GREET, "Ada", {}),
         operations.attach(by_id(ID), GREET.output),
@@ -123,8 +150,22 @@ def test_keys_where_they_belong() -> None:
     assert plain.call(ANYWHERE, b"", {"key": "k"}).request.path == "/Any/k/where"
 
 
+def test_values_that_cannot_be_written_name_the_call() -> None:
+    with pytest.raises(SerializeError, match="call Greeter/greet: "):
+        plain.call(GREET, 5, {})  # type: ignore[misc]
+    with pytest.raises(UsageError, match="call Odd/odd: KeyError"):
+        plain.call(remote("Odd", "odd", input=Odd()), 5, {})
+
+
+def test_handlers_of_this_program_are_targets() -> None:
+    operation = plain.call(greet, "Ada", {})
+    assert operation.request == Request("POST", "/Here/greet", (JSON,), b'"Ada"')
+    with pytest.raises(UsageError, match="takes no key"):
+        plain.call(greet, "Ada", {"key": "k"})
+
+
 def test_arguments_where_they_belong() -> None:
     with pytest.raises(UsageError, match="call Greeter/greet: the handler takes an argument"):
         plain.call(GREET, MISSING, {})
     with pytest.raises(UsageError, match="call Greeter/ping: an argument was given"):
-        plain.call(PING, "x", {})  # type: ignore[arg-type]
+        plain.call(PING, "x", {})  # type: ignore[misc]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from holdfast.client.wire import base_url, delay_text, header, idempotency_header, segment, timeout_seconds
 from holdfast.sdk.errors import UsageError
 
-NAMES = st.text(st.characters(exclude_categories=("Cs",)), min_size=1)
+NAMES = st.text(st.characters(codec="utf-8"), min_size=1)
 
 
 @given(NAMES)

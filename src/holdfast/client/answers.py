@@ -97,7 +97,7 @@ def read_health(what: str, response: Response) -> list[str]:
         raise UnreadableAnswer(
             f"{what}: expected a list of services, found {_excerpt(response)!r}"
         ) from error
-    return [str(name) for name in services] if isinstance(services, list) else []
+    return [str(name) for name in cast("list[object]", services)] if isinstance(services, list) else []
 
 
 def from_ingress(response: Response) -> bool:
@@ -120,7 +120,9 @@ def raise_refusal(response: Response) -> NoReturn:
         message = _excerpt(response) or "no message"
     if not from_ingress(response):
         metadata = body.get("metadata")
-        texts = {str(k): str(v) for k, v in metadata.items()} if isinstance(metadata, dict) else None
+        texts: dict[str, str] = {}
+        if isinstance(metadata, dict):
+            texts = {str(k): str(v) for k, v in cast("dict[object, object]", metadata).items()}
         raise InvocationFailed(message, code, texts, response.headers.get("x-restate-id"))
     if status == NOT_READY:
         raise NotReady(status, code, message)

@@ -8,6 +8,7 @@ that vanished without a word (a lost machine, a forgotten NAT entry) is found by
 from __future__ import annotations
 
 import socket
+from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from holdfast.client.exchange import Answered, Attempt, Broken
@@ -97,7 +98,7 @@ def broken(error: httpx.RequestError, took_s: float) -> Broken:
 
 def _check_installed() -> None:
     try:
-        import httpx  # noqa: F401
+        import_module("httpx")
     except ImportError as error:
         raise UsageError(
             "client_extra_missing",

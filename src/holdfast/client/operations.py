@@ -18,11 +18,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Generic, TypedDict, TypeVar, cast
 
-from holdfast.client import answers
-from holdfast.client.answers import Sent
+from holdfast.client.answers import Sent, read_health, read_nothing, read_result, read_sent
 from holdfast.client.wire import Request, Response, delay_text, header, idempotency_header, segment
 from holdfast.sdk.durations import Duration
-from holdfast.sdk.errors import UsageError
+from holdfast.sdk.errors import SerdeError, UsageError
 from holdfast.sdk.remote import Target
 from holdfast.sdk.serde import JSON, Codec, Serde
 
@@ -199,7 +198,7 @@ class Operations:
         """The names of the services the ingress serves."""
         what = "health of the ingress"
         request = Request("GET", "/restate/health", self._headers)
-        return Operation(what, request, lambda response: answers.read_health(what, response), True)
+        return Operation(what, request, lambda response: read_health(what, response), True)
 
     def _send(
         self,
@@ -217,7 +216,7 @@ class Operations:
         delay = options.get("delay")
         query = "" if delay is None else f"?delay={delay_text(delay)}"
         request = Request("POST", f"{_path(target, key)}/send{query}", headers, body)
-        return Operation(what, request, lambda response: answers.read_sent(what, response), repeatable)
+        return Operation(what, request, lambda response: read_sent(what, response), repeatable)
 
     def _about(self, does: str, verb: str, reference: Reference, output: Serde[O]) -> Operation[O]:
         what = f"{does} {reference}"
@@ -228,16 +227,20 @@ class Operations:
         self, what: str, awakeable_id: str, verb: str, headers: tuple[tuple[str, str], ...], body: bytes
     ) -> Operation[None]:
         path = f"/restate/awakeables/{segment(awakeable_id, 'the awakeable id')}/{verb}"
-        return Operation(what, Request("POST", path, headers, body), answers.read_nothing, True)
+        return Operation(what, Request("POST", path, headers, body), read_nothing, True)
 
     def _result(self, what: str, output: Serde[O]) -> Callable[[Response], O]:
         codec = self._codec
-        return lambda response: answers.read_result(what, output, codec, response)
+        return lambda response: read_result(what, output, codec, response)
 
     def _payload(
         self, what: str, serde: Serde[T], value: T | Missing, extra: Mapping[str, str] | None
     ) -> tuple[tuple[tuple[str, str], ...], bytes]:
-        """Headers and body. Without a content type there is no body, and nothing for the codec to do."""
+        """Headers and body.
+
+        Without a content type there is no body, and the server refuses one. That is why no bytes stay no
+        bytes under a codec, too: a cipher would make some of nothing.
+        """
         headers = (*self._headers, *_headers(extra))
         content_type = serde.content_type
         if content_type is None:
@@ -248,8 +251,13 @@ class Operations:
             return headers, b""
         if isinstance(value, Missing):
             raise UsageError("client_argument", f"{what}: the handler takes an argument, and none was given")
-        body = serde.serialize(value)
-        if self._codec is not None:
+        try:
+            body = serde.serialize(value)
+        except SerdeError as error:
+            raise type(error)(error.code, f"{what}: {error.message}") from None
+        except Exception as error:  # serdes are users' code, and may raise anything
+            raise UsageError("serde_failed", f"{what}: {type(error).__name__}: {error}") from error
+        if self._codec is not None and body:
             body = self._codec.encode(body)
         if all(name != "content-type" for name, _ in headers):
             headers = (*headers, ("content-type", content_type))
@@ -268,9 +276,9 @@ def _path(target: Target[I, O], key: str | None) -> str:
     """
     name = name_of(target, None)
     if key is None and target.keyed:
-        raise UsageError("client_key", f"{name} needs a key: its service is a virtual object or a workflow")
+        raise UsageError("key_missing", f"{name} needs a key: its service is a virtual object or a workflow")
     if key is not None and target.keyed is False:
-        raise UsageError("client_key", f"{name} takes no key: its service is a plain service")
+        raise UsageError("key_unexpected", f"{name} takes no key: its service is a plain service")
     service = segment(target.service.name, "the service name")
     middle = "" if key is None else f"/{segment(key, 'the key')}"
     return f"/{service}{middle}/{segment(target.name, 'the handler name')}"

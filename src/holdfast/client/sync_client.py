@@ -10,11 +10,11 @@ from datetime import datetime
 from random import random
 from time import monotonic, sleep
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar, Unpack, overload
 
-from holdfast.client import http as http_
 from holdfast.client.answers import SendStatus, Sent
 from holdfast.client.exchange import RETRY_DEFAULT, Attempt, Exchange, Finished, Report
+from holdfast.client.http import answered, broken, build, new_sync_client, request_errors
 from holdfast.client.operations import (
     MISSING,
     CallOptions,
@@ -40,6 +40,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 I = TypeVar("I")  # noqa: E741 - input and output, as in Handler[I, O]
 O = TypeVar("O")  # noqa: E741
+
+
+class Runner(Protocol):
+    """Performs operations; what a handle has of its client."""
+
+    def __call__(self, operation: Operation[T], options: WaitOptions, /) -> T: ...
 
 
 class SyncClient:
@@ -72,7 +78,7 @@ class SyncClient:
         self._operations = Operations(codec, headers)
         self._retry = retry
         self._owns_http = http is None
-        self._http = http_.new_sync_client() if http is None else http
+        self._http = new_sync_client() if http is None else http
 
     def __enter__(self) -> Self:
         return self
@@ -121,7 +127,7 @@ class SyncClient:
         Returns once the server has it for good. Arguments and errors as `call`; options: see SendOptions.
         """
         sent = self._run(self._operations.send(target, argument, options), options)
-        return SyncSendHandle(self, sent, target.output)
+        return SyncSendHandle(self._run, self._operations, sent, target.output)
 
     @overload
     def invocation(self, invocation_id: str, /) -> SyncInvocationHandle[object]: ...
@@ -132,18 +138,20 @@ class SyncClient:
     ) -> SyncInvocationHandle[O] | SyncInvocationHandle[object]:
         """An invocation by its id; without its handler the result is read as plain JSON."""
         if target is None:
-            return SyncInvocationHandle(self, by_id(invocation_id), JSON)
-        return SyncInvocationHandle(self, by_id(invocation_id), target.output)
+            return SyncInvocationHandle(self._run, self._operations, by_id(invocation_id), JSON)
+        return SyncInvocationHandle(self._run, self._operations, by_id(invocation_id), target.output)
 
     def idempotent(
         self, target: Target[I, O], idempotency_key: str, /, *, key: str | None = None
     ) -> SyncInvocationHandle[O]:
         """The invocation that a call or send with this idempotency key has started."""
-        return SyncInvocationHandle(self, by_idempotency_key(target, idempotency_key, key), target.output)
+        return SyncInvocationHandle(
+            self._run, self._operations, by_idempotency_key(target, idempotency_key, key), target.output
+        )
 
     def workflow(self, run: Target[I, O], key: str, /) -> SyncWorkflowHandle[I, O]:
         """A workflow by its main handler and key; its shared handlers are reached with `call`."""
-        return SyncWorkflowHandle(self, run, key)
+        return SyncWorkflowHandle(self._run, self._operations, run, key)
 
     def resolve_awakeable(
         self,
@@ -185,29 +193,18 @@ class SyncClient:
     def _perform(self, attempt: Attempt) -> Report:
         began = monotonic()
         try:
-            response = self._http.send(http_.build(self._http, self._url, attempt))
-        except http_.request_errors() as error:
-            return http_.broken(error, monotonic() - began)
-        return http_.answered(response, monotonic() - began)
-
-    def _attach(self, reference: Reference, output: Serde[O], options: WaitOptions) -> O:
-        return self._run(self._operations.attach(reference, output), options)
-
-    def _output(self, reference: Reference, output: Serde[O], options: WaitOptions) -> O:
-        return self._run(self._operations.output(reference, output), options)
-
-    def _submit(
-        self, target: Target[I, O], key: str, argument: I | Missing, options: SubmitOptions
-    ) -> SyncSendHandle[O]:
-        operation = self._operations.submit(target, key, argument, options)
-        return SyncSendHandle(self, self._run(operation, options), target.output)
+            response = self._http.send(build(self._http, self._url, attempt))
+        except request_errors() as error:
+            return broken(error, monotonic() - began)
+        return answered(response, monotonic() - began)
 
 
 class SyncInvocationHandle(Generic[O]):
     """An invocation that may exist; made by a client's methods, valid as long as the client is open."""
 
-    def __init__(self, client: SyncClient, reference: Reference, output: Serde[O]) -> None:
-        self._client = client
+    def __init__(self, run: Runner, operations: Operations, reference: Reference, output: Serde[O]) -> None:
+        self._run = run
+        self._operations = operations
         self._reference = reference
         self._output = output
 
@@ -221,7 +218,7 @@ class SyncInvocationHandle(Generic[O]):
             InvocationFailed: the invocation failed; with code 404 and "not found" also when there is none.
             others: as `SyncClient.call`.
         """
-        return self._client._attach(self._reference, self._output, options)
+        return self._run(self._operations.attach(self._reference, self._output), options)
 
     def output(self, **options: Unpack[WaitOptions]) -> O:
         """The result if it is there.
@@ -231,7 +228,7 @@ class SyncInvocationHandle(Generic[O]):
             IngressError: status 404, there is no such invocation, or its result is kept no longer.
             others: as `SyncClient.call`.
         """
-        return self._client._output(self._reference, self._output, options)
+        return self._run(self._operations.output(self._reference, self._output), options)
 
 
 class SyncSendHandle(SyncInvocationHandle[O]):
@@ -243,8 +240,8 @@ class SyncSendHandle(SyncInvocationHandle[O]):
         execution_time: when it starts, if it was delayed; None otherwise.
     """
 
-    def __init__(self, client: SyncClient, sent: Sent, output: Serde[O]) -> None:
-        super().__init__(client, by_id(sent.invocation_id), output)
+    def __init__(self, run: Runner, operations: Operations, sent: Sent, output: Serde[O]) -> None:
+        super().__init__(run, operations, by_id(sent.invocation_id), output)
         self.invocation_id: str = sent.invocation_id
         self.status: SendStatus = sent.status
         self.execution_time: datetime | None = sent.execution_time
@@ -253,9 +250,9 @@ class SyncSendHandle(SyncInvocationHandle[O]):
 class SyncWorkflowHandle(SyncInvocationHandle[O], Generic[I, O]):
     """The run of a workflow, before and after it was submitted."""
 
-    def __init__(self, client: SyncClient, run: Target[I, O], key: str) -> None:
-        super().__init__(client, by_workflow(run, key), run.output)
-        self._run = run
+    def __init__(self, run: Runner, operations: Operations, target: Target[I, O], key: str) -> None:
+        super().__init__(run, operations, by_workflow(target, key), target.output)
+        self._target = target
         self.key: str = key
 
     @overload
@@ -271,4 +268,5 @@ class SyncWorkflowHandle(SyncInvocationHandle[O], Generic[I, O]):
 
         Errors as `SyncClient.call`.
         """
-        return self._client._submit(self._run, self.key, argument, options)
+        operation = self._operations.submit(self._target, self.key, argument, options)
+        return SyncSendHandle(self._run, self._operations, self._run(operation, options), self._target.output)

@@ -113,5 +113,5 @@ def _serde(given: object) -> Serde[object]:
     if given is None:
         return cast("Serde[object]", NOTHING)
     if isinstance(given, Serde) and not isinstance(given, type):
-        return given
+        return cast("Serde[object]", given)
     return serde_for(given)
