@@ -1,0 +1,655 @@
+"""One attempt at one invocation: handler code on its loop, between the machine and the steps' bodies.
+
+    request bytes ──▶ Machine ──notifications, one at a time──▶ futures ──▶ DurableLoop: handler tasks
+    response bytes ◀── Machine ◀──commands── context methods ◀──────────────────┘
+                          ▲                      │ steps, once the replay is through
+                          └──── proposals ◀── StepPort: bodies on the process's own loop
+
+**The rule that makes replay exact.** The loop runs until it is quiet; then one notification is delivered;
+then the loop runs until it is quiet; and so on. Nothing else ever wakes handler code: a step's body finishing
+proposes its result, and the handler hears of it when the server has made it durable and says so, in its place
+among all other notifications.
+
+**Steps start late.** A body starts only when the loop is quiet, no notification is left and no stored command
+is unmatched. Before that the journal may still say that the step is done, or was cancelled.
+
+**Failing.** A step that fails for now ends the whole attempt, since the server decides about retries. Steps
+running beside it get `STEP_GRACE_S` to finish, so that their work is journaled and not done again.
+
+**Cancelling.** Signal 1 raises `InvocationCancelled` in everything the handler waits for. The calls it has
+in flight are cancelled first, which needs their invocation ids: delivery waits for those.
+"""
+
+import asyncio
+import traceback
+from collections import deque
+from collections.abc import Callable, Coroutine
+from contextvars import Context as Variables
+from contextvars import copy_context
+from typing import Any, Protocol, cast
+
+from holdfast.protocol.commands import SendSignalCommandMessage, SleepCommandMessage
+from holdfast.protocol.control import ErrorMessage
+from holdfast.protocol.errors import ProtocolError
+from holdfast.protocol.framing import MessageType
+from holdfast.protocol.results import VOID, Failure, Result, Value
+from holdfast.protocol.state_commands import GetLazyStateCommandMessage
+from holdfast.sdk.call_site import call_site
+from holdfast.sdk.errors import (
+    AttemptEnded,
+    InvocationCancelled,
+    RetryableError,
+    SerdeError,
+    TerminalError,
+    UsageError,
+)
+from holdfast.sdk.loop.durable_loop import DurableLoop, DurableTimer, get_running_loop
+from holdfast.sdk.steps import PendingStep
+from holdfast.sdk.taking_down import take_down
+from holdfast.sdk.vm.machine import (
+    CANCEL_SIGNAL,
+    CODE_INTERNAL,
+    CODE_JOURNAL_MISMATCH,
+    CODE_PROTOCOL_VIOLATION,
+    Machine,
+    MessageTooLarge,
+    Mismatch,
+    Notification,
+)
+from holdfast.sdk.waits import DurableFuture, failure_of
+
+STEP_GRACE_S = 5.0
+STACK_CHARS_MAX = 16 * 1024
+"""A stack trace travels to the server and is stored with the failure."""
+
+
+class AttemptPort(Protocol):
+    """What an attempt needs of the process around it."""
+
+    def now_ms(self) -> int:
+        """The wall clock, epoch ms: what durable timers are set by."""
+        ...
+
+    def start_step(self, step: PendingStep) -> None:
+        """Run a step's body; report with `Attempt.step_returned` or `step_raised`, exactly once, later."""
+        ...
+
+    def stop_step(self, step: PendingStep) -> None:
+        """Cancel a body whose result nobody wants; what it reports is ignored."""
+        ...
+
+    def call_later(self, delay_s: float, call: Callable[[], None]) -> None:
+        """Call back in real time."""
+        ...
+
+    def flush(self) -> None:
+        """The machine has output; send it soon."""
+        ...
+
+
+HandlerMain = Callable[["Attempt"], Coroutine[Any, Any, bytes]]
+"""Decodes the input, runs the handler, encodes its result; raises what the handler raised."""
+
+
+class CallInFlight:
+    """A call whose result has not come: what cancelling this invocation cancels, too."""
+
+    __slots__ = ("invocation_id", "result")
+
+    def __init__(self, invocation_id: DurableFuture[str], result: DurableFuture[Any]) -> None:
+        self.invocation_id = invocation_id
+        self.result = result
+
+
+class Attempt:
+    """See the module's text. Feed it with `receive`, `close_input`, `abandon` and the steps' reports.
+
+    Args:
+        main: started once the replay is here.
+        variables: the context variables handler code starts with.
+    """
+
+    def __init__(
+        self,
+        machine: Machine,
+        port: AttemptPort,
+        main: HandlerMain,
+        variables: Variables | None = None,
+    ) -> None:
+        self.machine = machine
+        # typeshed calls every method abstract that a loop may lack; those that it lacks refuse, by name.
+        self.loop = DurableLoop(self)  # type: ignore[abstract]
+        self._port = port
+        self._main = main
+        self._variables = variables
+        self._task: asyncio.Task[bytes] | None = None
+        self._waits: dict[int, DurableFuture[Any] | DurableTimer] = {}
+        self._early: dict[int, Result] = {}
+        self._signal_waits: dict[int, DurableFuture[Any]] = {}
+        self._early_signals: dict[int, Result] = {}
+        self._named_waits: dict[str, deque[DurableFuture[Any]]] = {}
+        self._early_named: dict[str, deque[Result]] = {}
+        self._calls: list[CallInFlight] = []
+        self._cancelled = False
+        self._pending: dict[int, PendingStep] = {}
+        self._running: dict[int, PendingStep] = {}
+        self._failing: ErrorMessage | None = None
+        self._retry_count_used = False
+
+    # From outside.
+
+    @property
+    def ended(self) -> bool:
+        """Whether the last frame has been written (or nobody reads any more)."""
+        return self.machine.ended
+
+    @property
+    def steps_running(self) -> int:
+        """Bodies under way."""
+        return len(self._running)
+
+    def receive(self, data: bytes) -> None:
+        """A piece of the request body."""
+        machine = self.machine
+        if machine.ended:
+            return
+        try:
+            machine.receive(data)
+        except ProtocolError as error:
+            self._protocol_error(error)
+            return
+        if machine.ready:
+            self._pump()
+
+    def close_input(self) -> None:
+        """The request body ended: from here on a wait is a suspension."""
+        machine = self.machine
+        if machine.ended:
+            return
+        try:
+            machine.close_input()
+        except ProtocolError as error:
+            self._protocol_error(error)
+            return
+        self._pump()
+
+    def abandon(self) -> None:
+        """The connection is gone: stop everything, write nothing."""
+        self.machine.ended = True
+        self._take_down()
+
+    def step_returned(self, step: PendingStep, result: bytes | Failure) -> None:
+        """A body finished, with its result or for good without one."""
+        if self._running.pop(step.completion_id, None) is None or self.machine.ended:
+            return
+        try:
+            self.machine.propose(step.completion_id, result)
+        except MessageTooLarge as error:
+            self._fail_attempt(self._too_large(step, error))
+        self._after_step()
+
+    def step_raised(self, step: PendingStep, error: Exception) -> None:
+        """A body failed for now."""
+        if self._running.pop(step.completion_id, None) is None or self.machine.ended:
+            return
+        delay_ms = None
+        if step.spec.retry is not None:
+            start = self.machine.start
+            elapsed_ms = start.duration_since_last_stored_entry if step.retry_count else 0
+            delay_ms = step.spec.retry.next_delay_ms(step.retry_count + 1, elapsed_ms)
+            if delay_ms is None:
+                self.machine.propose(step.completion_id, failure_of(_exhausted(step, error)))
+                self._after_step()
+                return
+        if isinstance(error, RetryableError) and error.retry_after is not None:
+            delay_ms = round(error.retry_after * 1000)
+        report = _report(error, f"step {step.spec.name}: ")
+        report.related_command_index = step.command_index
+        report.related_command_name = step.spec.name
+        report.related_command_type = int(MessageType.RUN_COMMAND)
+        report.next_retry_delay = delay_ms
+        self._fail_attempt(report)
+        self._after_step()
+
+    def _after_step(self) -> None:
+        if self._failing is not None:
+            self._settle_failure()
+        elif self.machine.input_closed and not self._running:
+            self._pump()
+        self._port.flush()
+
+    # The pump.
+
+    def _pump(self) -> None:
+        """Run the handler as far as it can go."""
+        try:
+            self._drive(self._task or self._start())
+        except ProtocolError as error:
+            self._protocol_error(error)
+        except Mismatch as error:
+            self._mismatch(error)
+        except SerdeError as error:
+            self._fail_attempt(_report(error, "a result in the journal cannot be read: "))
+        except Exception as error:
+            # A serde or codec of the user's may raise anything; the attempt fails, the process goes on.
+            self._fail_attempt(_report(error))
+        if self._failing is not None:
+            self._settle_failure()
+        self._port.flush()
+
+    def _start(self) -> "asyncio.Task[bytes]":
+        variables = copy_context() if self._variables is None else self._variables
+        self._task = task = asyncio.Task(self._main(self), loop=self.loop, name="handler", context=variables)
+        return task
+
+    def _drive(self, task: "asyncio.Task[bytes]") -> None:
+        machine, loop = self.machine, self.loop
+        while True:
+            loop.run_until_quiet()
+            if self._failing is not None or machine.ended:
+                return
+            if task.done():
+                self._finish(task)
+                return
+            notification = machine.next_notification()
+            if notification is None:
+                break
+            self._deliver(notification)
+        if machine.replaying:
+            raise Mismatch(
+                f"  in the journal: {machine.next_stored()}\n"
+                "  in the code:    waits for something that never came before this"
+            )
+        if self._pending:
+            self._start_steps()
+        if machine.input_closed and not self._running:
+            self._suspend()
+
+    def _deliver(self, notification: Notification) -> None:
+        result = notification.result
+        completion_id = notification.completion_id
+        if completion_id is not None:
+            waiter = self._waits.pop(completion_id, None)
+            if waiter is None:
+                self._early[completion_id] = result
+            elif isinstance(waiter, DurableTimer):
+                waiter.fire()
+            else:
+                if self._pending or self._running:
+                    self._forget_step(completion_id)
+                waiter.deliver(result)
+        elif notification.signal_id is not None:
+            self._deliver_signal(notification.signal_id, result)
+        elif notification.signal_name is not None:
+            self._deliver_named(notification.signal_name, result)
+        if self._cancelled:
+            self._cancel_waits()
+
+    def _deliver_signal(self, signal_id: int, result: Result) -> None:
+        if signal_id == CANCEL_SIGNAL:
+            self._cancelled = True
+            return
+        future = self._signal_waits.pop(signal_id, None)
+        if future is None:
+            self._early_signals[signal_id] = result
+        else:
+            future.deliver(result)
+
+    def _deliver_named(self, name: str, result: Result) -> None:
+        queue = self._named_waits.get(name)
+        while queue:
+            future = queue.popleft()
+            if not future.done():
+                future.deliver(result)
+                return
+        self._early_named.setdefault(name, deque()).append(result)
+
+    # For contexts: called by handler code, on the loop.
+
+    def check_usable(self, what: str) -> None:
+        """Refuse a context method called where it cannot be journaled.
+
+        Raises:
+            UsageError: `context_in_step`, `context_after_end`: called in a step's body, in another thread or
+                task of the process's own loop, or when the handler has returned.
+            AttemptEnded: the attempt is being taken down.
+        """
+        if get_running_loop() is not self.loop:
+            raise _misused(what, self._task is not None and self._task.done())
+        if self.machine.ended or self._failing is not None or self.loop.ending:
+            raise AttemptEnded
+
+    def issue(self, type_: MessageType, body: bytes) -> bool:
+        """`Machine.issue`, unwinding the handler when the journal holds something else."""
+        try:
+            return self.machine.issue(type_, body)
+        except Mismatch as error:
+            self._mismatch(error)
+        except MessageTooLarge as error:
+            raise _argument_too_large(error) from None
+        raise AttemptEnded
+
+    def take_stored(self, types: frozenset[MessageType]) -> tuple[int, bytes] | None:
+        """`Machine.take_stored`, likewise."""
+        try:
+            return self.machine.take_stored(types)
+        except Mismatch as error:
+            self._mismatch(error)
+        raise AttemptEnded
+
+    def wait(self, completion_id: int, future: DurableFuture[Any]) -> None:
+        """`future` gets the notification with this id."""
+        if self._early and (result := self._early.pop(completion_id, None)) is not None:
+            future.deliver(result)
+        else:
+            self._waits[completion_id] = future
+
+    def wait_signal(self, signal_id: int, future: DurableFuture[Any]) -> None:
+        """`future` gets the first such signal."""
+        result = self._early_signals.pop(signal_id, None)
+        if result is not None:
+            future.deliver(result)
+        else:
+            self._signal_waits[signal_id] = future
+
+    def wait_named(self, name: str, future: DurableFuture[Any]) -> None:
+        """`future` gets the next signal of this name that nobody took."""
+        early = self._early_named.get(name)
+        if early:
+            future.deliver(early.popleft())
+        else:
+            self._named_waits.setdefault(name, deque()).append(future)
+
+    def add_call(self, call: CallInFlight) -> None:
+        """Cancel it when this invocation is cancelled."""
+        if len(self._calls) >= 64:
+            self._calls = [kept for kept in self._calls if not kept.result.done()]
+        self._calls.append(call)
+
+    def add_step(self, step: PendingStep) -> None:
+        """A step was issued; its body starts when the replay is through."""
+        self.wait(step.completion_id, step.future)  # type: ignore[arg-type]
+        if not step.future.done():
+            self._pending[step.completion_id] = step
+
+    def start_timer(self, timer: DurableTimer, delay_s: float) -> None:
+        """`DurableTimers`: what `call_later` of the loop comes to."""
+        self.check_usable("asyncio.sleep or timeout")
+        completion_id = self.issue_sleep(delay_s, "")
+        if self._early and self._early.pop(completion_id, None) is not None:
+            timer.fire()
+        else:
+            self._waits[completion_id] = timer
+
+    def issue_sleep(self, delay_s: float, name: str) -> int:
+        """A sleep command; answers its completion id."""
+        completion_id = self.machine.new_completion_id()
+        wake_up_ms = self._port.now_ms() + max(round(delay_s * 1000), 0)
+        self.issue(MessageType.SLEEP_COMMAND, SleepCommandMessage(wake_up_ms, completion_id, name).encode())
+        return completion_id
+
+    def check_state_key(self, stored: tuple[int, bytes], key: bytes) -> None:
+        """A stored state read must be of the same key."""
+        read = GetLazyStateCommandMessage.decode(stored[1])
+        if read.key != key:
+            self._mismatch(
+                Mismatch(
+                    f"  in the journal: reads state {read.key.decode('utf-8', 'replace')!r}\n"
+                    f"  in the code:    reads state {key.decode('utf-8', 'replace')!r}"
+                )
+            )
+            raise AttemptEnded
+
+    def now_ms(self) -> int:
+        """The wall clock, epoch ms: for times the server is told, which replays do not compare."""
+        return self._port.now_ms()
+
+    def run_step(self, name: str) -> int:
+        """A run command; answers its completion id."""
+        try:
+            return self.machine.run(name)
+        except Mismatch as error:
+            self._mismatch(error)
+        raise AttemptEnded
+
+    def cancel_step(self, step: PendingStep) -> None:
+        """The handler no longer wants this step's result."""
+        self._pending.pop(step.completion_id, None)
+        if self._running.pop(step.completion_id, None) is not None:
+            self._port.stop_step(step)
+
+    # Steps.
+
+    def _start_steps(self) -> None:
+        pending, self._pending = self._pending, {}
+        for completion_id, step in pending.items():
+            if step.future.done():
+                continue
+            if not self._retry_count_used and self.machine.new_commands <= 1:
+                step.retry_count = self.machine.start.retry_count_since_last_stored_entry
+            self._retry_count_used = True
+            self._running[completion_id] = step
+            self._port.start_step(step)
+
+    def _forget_step(self, completion_id: int) -> None:
+        """Its result is here; in a replay the body never starts."""
+        self._pending.pop(completion_id, None)
+
+    def _stop_unwanted(self) -> None:
+        for step in [step for step in self._running.values() if step.future.done()]:
+            self.cancel_step(step)
+
+    # Ends.
+
+    def _finish(self, task: "asyncio.Task[bytes]") -> None:
+        """The handler's main task is done: its result is the invocation's."""
+        if task.cancelled():
+            self._fail_attempt(
+                ErrorMessage(
+                    CODE_INTERNAL,
+                    "the handler ended with asyncio.CancelledError, which it or a library raised itself; a "
+                    "cancelled invocation raises holdfast.InvocationCancelled instead",
+                )
+            )
+            return
+        error = task.exception()
+        if error is None:
+            self._end(Value(task.result()))
+        elif isinstance(error, AttemptEnded):
+            pass
+        elif (terminal := terminal_of(error)) is not None:
+            self._end(failure_of(terminal))
+        elif isinstance(error, Exception):
+            report = _report(error)
+            if self.machine.command_index:
+                index, name, type_ = self.machine.related_command()
+                report.related_command_index = index
+                report.related_command_name = name
+                report.related_command_type = type_
+            self._fail_attempt(report)
+        else:
+            self._fail_attempt(_report(error, "the handler raised past `except Exception`: "))
+
+    def _end(self, result: Value | Failure) -> None:
+        self.machine.finish(result)
+        self._take_down()
+
+    def _suspend(self) -> None:
+        """Nothing can go on before something comes: name what, and end the attempt."""
+        completions = tuple(
+            completion_id
+            for completion_id, waiter in self._waits.items()
+            if (waiter.callback is not None if isinstance(waiter, DurableTimer) else waiter.awaited)
+        )
+        if self._cancelled:
+            ids = {id(call.invocation_id) for call in self._calls if not call.result.done()}
+            completions += tuple(
+                completion_id
+                for completion_id, waiter in self._waits.items()
+                if id(waiter) in ids and completion_id not in completions
+            )
+        signals = tuple(index for index, future in self._signal_waits.items() if future.awaited)
+        names = tuple(
+            name for name, queue in self._named_waits.items() if any(future.awaited for future in queue)
+        )
+        if not (completions or signals or names):
+            self._fail_attempt(
+                ErrorMessage(
+                    CODE_INTERNAL,
+                    "the handler waits for something that nothing can complete: every task waits for another "
+                    "one, or for an Event, Queue or Lock that no running task will touch (a deadlock)",
+                )
+            )
+            return
+        self.machine.suspend(completions, (*signals, CANCEL_SIGNAL), names)
+        self._take_down()
+
+    def _fail_attempt(self, report: ErrorMessage) -> None:
+        """Stop driving the handler; the report goes out when steps under way had their grace."""
+        if self._failing is not None or self.machine.ended:
+            return
+        self._failing = report
+        self._stop_unwanted()
+        if self._running:
+            self._port.call_later(STEP_GRACE_S, self._fail_now)
+
+    def _settle_failure(self) -> None:
+        if not self._running:
+            self._fail_now()
+
+    def _fail_now(self) -> None:
+        if self._failing is not None and not self.machine.ended:
+            self.machine.fail(self._failing)
+            self._take_down()
+            self._port.flush()
+
+    def _protocol_error(self, error: ProtocolError) -> None:
+        self._failing = ErrorMessage(CODE_PROTOCOL_VIOLATION, f"{error.message} [{error.code}]")
+        self._fail_now()
+
+    def _mismatch(self, error: Mismatch) -> None:
+        if self._failing is not None:
+            return
+        where = call_site() if get_running_loop() is self.loop else ""
+        index = self.machine.command_index
+        self._failing = ErrorMessage(
+            CODE_JOURNAL_MISMATCH,
+            f"the handler does not match its journal at command {index}:\n{error.text}\n"
+            + (f"  asked for at:   {where}\n" if where else "")
+            + "The code changed while this invocation was running, or it is not deterministic. Either deploy "
+            "the old code again under its own address so that the invocation can finish there, restart the "
+            "invocation as new, or keep clocks, randomness and unrecorded I/O inside steps (ctx.run)",
+            related_command_index=index,
+        )
+
+    def _too_large(self, step: PendingStep, error: MessageTooLarge) -> ErrorMessage:
+        return ErrorMessage(
+            CODE_INTERNAL,
+            f"step {step.spec.name} returned {error.size} bytes; the limit is {error.limit}. Return a "
+            "reference (a key, a URL) and keep the data elsewhere",
+            related_command_index=step.command_index,
+            related_command_name=step.spec.name,
+            related_command_type=int(MessageType.RUN_COMMAND),
+        )
+
+    def _take_down(self) -> None:
+        running, self._running = self._running, {}
+        for step in running.values():
+            self._port.stop_step(step)
+        self._pending.clear()
+        take_down(self.loop, self._task)
+        self._waits.clear()
+
+    # Cancellation.
+
+    def _cancel_waits(self) -> None:
+        """Cancel calls in flight, then raise `InvocationCancelled` where the handler waits."""
+        calls = [call for call in self._calls if not call.result.done()]
+        if any(not call.invocation_id.done() for call in calls):
+            return
+        self._cancelled = False
+        for call in calls:
+            self.issue(
+                MessageType.SEND_SIGNAL_COMMAND,
+                SendSignalCommandMessage(
+                    call.invocation_id.result(), idx=CANCEL_SIGNAL, result=VOID
+                ).encode(),
+            )
+        self._calls = []
+        awaited: list[asyncio.Future[Any]] = []
+        for waiter in self._waits.values():
+            if isinstance(waiter, DurableTimer):
+                sleeper = waiter.sleeper
+                if sleeper is not None and not sleeper.done():
+                    awaited.append(sleeper)
+            elif waiter.awaited:
+                awaited.append(waiter)
+        awaited += [future for future in self._signal_waits.values() if future.awaited]
+        for queue in self._named_waits.values():
+            awaited += [future for future in queue if future.awaited]
+        if not awaited:
+            awaited = [self._innermost()]
+        for future in awaited:
+            future.set_exception(InvocationCancelled())
+        self._stop_unwanted()
+
+    def _innermost(self) -> "asyncio.Future[Any]":
+        """What the main task waits for, when that is an Event, a Queue or the like."""
+        waiter: Any = self._task
+        while isinstance(waiter, asyncio.Task):
+            waiter = waiter._fut_waiter  # type: ignore[attr-defined]
+        return cast("asyncio.Future[Any]", waiter)
+
+
+def terminal_of(error: BaseException) -> TerminalError | None:
+    """The terminal error that an exception amounts to: itself, or a group with nothing but such."""
+    if isinstance(error, TerminalError):
+        return error
+    if isinstance(error, BaseExceptionGroup):
+        inner = [terminal_of(one) for one in error.exceptions]
+        found = [one for one in inner if one is not None]
+        if len(found) == len(inner):
+            return found[0]
+    return None
+
+
+def _exhausted(step: PendingStep, error: Exception) -> TerminalError:
+    return TerminalError(
+        f"step {step.spec.name} failed for the last time: {type(error).__name__}: {error}", code=CODE_INTERNAL
+    )
+
+
+def _report(error: BaseException, prefix: str = "") -> ErrorMessage:
+    stack = "".join(traceback.format_exception(error))
+    delay_ms = None
+    if isinstance(error, RetryableError) and error.retry_after is not None:
+        delay_ms = round(error.retry_after * 1000)
+    return ErrorMessage(
+        CODE_INTERNAL,
+        f"{prefix}{type(error).__name__}: {error}",
+        stack[-STACK_CHARS_MAX:],
+        next_retry_delay=delay_ms,
+    )
+
+
+def _misused(what: str, ended: bool) -> UsageError:
+    where = call_site()
+    at = f" (at {where})" if where else ""
+    if ended:
+        return UsageError(
+            "context_after_end",
+            f"{what} was called after the handler had ended{at}; await everything a handler starts before it "
+            "returns, and do not keep its context",
+        )
+    return UsageError(
+        "context_in_step",
+        f"{what} was called outside the handler's own code{at}: in a step, a thread or a task of another "
+        "event loop, where nothing can be journaled. Call it in the handler and hand the step what it needs",
+    )
+
+
+def _argument_too_large(error: MessageTooLarge) -> UsageError:
+    return UsageError(
+        "value_too_large",
+        f"{error}. Pass a reference (a key, a URL) and keep the data elsewhere",
+    )

@@ -1,0 +1,45 @@
+"""From a handler and its app to an attempt ready to be fed."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from holdfast.protocol.framing import MESSAGE_BYTES_MAX
+from holdfast.sdk.attempt import Attempt, AttemptPort, HandlerMain
+from holdfast.sdk.context.ambient import enter
+from holdfast.sdk.context.kinds import make_context
+from holdfast.sdk.context.payloads import Payloads
+from holdfast.sdk.errors import DeserializeError, TerminalError
+from holdfast.sdk.handlers import Handler
+from holdfast.sdk.vm.machine import Machine
+
+BAD_INPUT = 400
+
+
+def make_attempt(
+    handler: Handler[Any, Any],
+    version: int,
+    payloads: Payloads,
+    port: AttemptPort,
+    attempt_headers: Mapping[str, str],
+    max_message_bytes: int = MESSAGE_BYTES_MAX,
+) -> Attempt:
+    """An attempt of this handler; nothing runs before its replay has been fed."""
+    machine = Machine(version, payloads.raw, max_message_bytes)
+    return Attempt(machine, port, _main(handler, payloads, attempt_headers))
+
+
+def _main(handler: Handler[Any, Any], payloads: Payloads, attempt_headers: Mapping[str, str]) -> HandlerMain:
+    name = f"{handler.service.name}/{handler.name}"
+
+    async def main(attempt: Attempt) -> bytes:
+        context = make_context(handler.service.type, handler.type, attempt, name, payloads, attempt_headers)
+        enter(context)
+        value = attempt.machine.input.value
+        try:
+            arguments = handler.arguments(context, payloads.raw(b"" if value is None else value.content))
+        except DeserializeError as error:
+            raise TerminalError(f"the input of {name} does not fit: {error.message}", BAD_INPUT) from None
+        result = await handler.function(*arguments)
+        return payloads.encode(handler.output, result, f"the result of {name} ({handler.source})")
+
+    return main

@@ -1,0 +1,131 @@
+"""Runs the bodies of steps on the process's own event loop: what an attempt's port is made of.
+
+A body is a task of the real loop, or, for a plain function, a call in the loop's thread pool. Whatever it
+comes to is reported in the very task that ran it, and sent from there, so that a quick step is one write: its
+command and its proposal leave together.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from holdfast.protocol.results import Failure
+from holdfast.sdk.attempt import Attempt, terminal_of
+from holdfast.sdk.context.payloads import Payloads
+from holdfast.sdk.steps import PendingStep
+from holdfast.sdk.waits import failure_of
+
+Send = Callable[[bytes], Awaitable[None]]
+
+
+class StepRunner:
+    """The port of one attempt.
+
+    Args:
+        send: carries bytes to the server; called one at a time.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, payloads: Payloads, send: Send) -> None:
+        self._loop = loop
+        self._payloads = payloads
+        self._send = send
+        self.held = False
+        """While set, `flush` leaves the sending to whoever set it."""
+        self._ended: asyncio.Future[None] | None = None
+        self._sending = False
+        self._flush_soon = False
+        self._flushing: asyncio.Task[None] | None = None
+        self._grace: asyncio.TimerHandle | None = None
+        self.attempt: Attempt
+        """Set by whoever makes both."""
+
+    # The port.
+
+    def now_ms(self) -> int:
+        return time.time_ns() // 1_000_000
+
+    def start_step(self, step: PendingStep) -> None:
+        step.task = self._loop.create_task(self._body(step), name=step.spec.name, context=step.context)
+
+    def stop_step(self, step: PendingStep) -> None:
+        if step.task is not None:
+            step.task.cancel()
+
+    def call_later(self, delay_s: float, call: Callable[[], None]) -> None:
+        self._grace = self._loop.call_later(delay_s, call)
+
+    def flush(self) -> None:
+        # After the first step of every body just started: what is quick goes out together.
+        if self._ended is not None and self.attempt.ended and not self._ended.done():
+            self._ended.set_result(None)
+        if self.held or self._sending or self._flush_soon:
+            return
+        if self.attempt.machine.has_output:
+            self._flush_soon = True
+            self._loop.call_soon(self._flush_in_task)
+
+    # Sending.
+
+    async def drain(self) -> None:
+        """Send what there is, unless somebody is at it, who then sends this too."""
+        if self._sending:
+            return
+        machine = self.attempt.machine
+        self._sending = True
+        try:
+            while data := machine.take_output():
+                await self._send(data)
+        finally:
+            self._sending = False
+
+    def _flush_in_task(self) -> None:
+        self._flush_soon = False
+        if self.attempt.machine.has_output and not self._sending:
+            self._flushing = self._loop.create_task(self.drain())
+
+    def ended(self) -> "asyncio.Future[None]":
+        """Done once the attempt has ended."""
+        self._ended = self._loop.create_future()
+        if self.attempt.ended:
+            self._ended.set_result(None)
+        return self._ended
+
+    def close(self) -> None:
+        """No more timers."""
+        if self._grace is not None:
+            self._grace.cancel()
+
+    # Bodies.
+
+    async def _body(self, step: PendingStep) -> None:
+        spec, attempt = step.spec, self.attempt
+        result: bytes | Failure
+        try:
+            if spec.is_async:
+                value = await step.function(*step.args, **step.kwargs)
+            else:
+                value = await self._in_thread(step)
+            result = self._payloads.encode(spec.serde, value, f"the result of step {spec.name}")
+        except Exception as error:
+            terminal = terminal_of(error)
+            if terminal is None:
+                attempt.step_raised(step, error)
+            else:
+                attempt.step_returned(step, failure_of(terminal))
+        except asyncio.CancelledError as error:
+            if step.future.done() or attempt.ended:
+                raise
+            # Not cancelled by us: the body, or a library in it, cancelled itself.
+            attempt.step_raised(step, RuntimeError(f"the step was cancelled from inside: {error!r}"))
+        else:
+            attempt.step_returned(step, result)
+        await self.drain()
+
+    async def _in_thread(self, step: PendingStep) -> Any:
+        def call() -> Any:
+            return step.function(*step.args, **step.kwargs)
+
+        value = await self._loop.run_in_executor(None, step.context.copy().run, call)
+        # A lambda around a coroutine function: `ctx.run("fetch", lambda: fetch(url))`.
+        return await value if isinstance(value, Awaitable) else value

@@ -1,0 +1,104 @@
+"""Feeding attempts by hand: the server's side of the wire as frames, the process's side as a port that a test
+drives. Nothing here is asynchronous but what the handler itself does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from holdfast.protocol import messages
+from holdfast.protocol.framing import FrameDecoder
+from holdfast.protocol.messages import InputCommandMessage, Message, StartMessage, Value, frame
+from holdfast.sdk.attempt import Attempt, terminal_of
+from holdfast.sdk.context.payloads import Payloads
+from holdfast.sdk.endpoint.running import make_attempt
+from holdfast.sdk.handlers import Handler
+from holdfast.sdk.steps import PendingStep
+from holdfast.sdk.waits import failure_of
+
+INVOCATION_ID = bytes(range(24))
+NOW_MS = 1_767_225_600_000
+
+
+class HandPort:
+    """Keeps started steps until the test finishes them; the clock stands still."""
+
+    def __init__(self, payloads: Payloads) -> None:
+        self.payloads = payloads
+        self.steps: list[PendingStep] = []
+        self.stopped: list[str] = []
+        self.later: list[Callable[[], None]] = []
+
+    def now_ms(self) -> int:
+        return NOW_MS
+
+    def start_step(self, step: PendingStep) -> None:
+        self.steps.append(step)
+
+    def stop_step(self, step: PendingStep) -> None:
+        self.stopped.append(step.spec.name)
+        self.steps.remove(step)
+
+    def call_later(self, delay_s: float, call: Callable[[], None]) -> None:
+        self.later.append(call)
+
+    def flush(self) -> None:
+        """The test takes the output when it wants."""
+
+
+class Fed:
+    """One attempt of a handler, its frames and its steps."""
+
+    def __init__(
+        self, handler: Handler[Any, Any], version: int = 7, payloads: Payloads | None = None
+    ) -> None:
+        self.payloads = payloads or Payloads(None)
+        self.port = HandPort(self.payloads)
+        self.version = version
+        self.attempt: Attempt = make_attempt(handler, version, self.payloads, self.port, {})
+
+    def begin(self, value: bytes, *stored: Message, key: str = "", **start: Any) -> Fed:
+        """Start, the input, and what the journal holds besides."""
+        opening = StartMessage(INVOCATION_ID, "inv_1x", 1 + len(stored), random_seed=42, key=key, **start)
+        frames = [opening, InputCommandMessage(value=Value(value)), *stored]
+        return self.feed(*frames)
+
+    def feed(self, *sent: Message) -> Fed:
+        """Frames from the server."""
+        self.attempt.receive(b"".join(map(frame, sent)))
+        return self
+
+    def close(self) -> Fed:
+        """The request body ends."""
+        self.attempt.close_input()
+        return self
+
+    def finish_step(self, name: str | None = None) -> Fed:
+        """Run the body of a started step, the oldest (of that name), and report it."""
+        step = next(step for step in self.port.steps if name in (None, step.spec.name))
+        self.port.steps.remove(step)
+        try:
+            if step.spec.is_async:
+                value = asyncio.run(step.function(*step.args, **step.kwargs))
+            else:
+                value = step.function(*step.args, **step.kwargs)
+            result = self.payloads.encode(step.spec.serde, value, f"the result of step {step.spec.name}")
+        except Exception as error:
+            terminal = terminal_of(error)
+            if terminal is None:
+                self.attempt.step_raised(step, error)
+            else:
+                self.attempt.step_returned(step, failure_of(terminal))
+        else:
+            self.attempt.step_returned(step, result)
+        return self
+
+    def output(self) -> bytes:
+        """What the attempt has written since the last look, as bytes."""
+        return self.attempt.machine.take_output()
+
+    def said(self) -> list[Message]:
+        """The same as messages."""
+        frames = FrameDecoder().feed(self.output())
+        return [messages.decode(type_, body, self.version) for type_, _, body in frames]
