@@ -129,6 +129,9 @@ def test_idempotency(server: Server) -> None:
         assert await asyncio.gather(*calls) == [1] * 5
         again = await client.send(ADD, 1, key=key, idempotency_key=once)
         assert again.status is SendStatus.PREVIOUSLY_ACCEPTED
+        tame = fresh("once")
+        assert await client.call(ADD, 1, key=key, idempotency_key=tame) == 2
+        assert await client.idempotent(ADD, tame, key=key).output() == 2
         handle = client.idempotent(ADD, once, key=key)
         assert await handle.attach() == 1
         assert await handle.output() == 1

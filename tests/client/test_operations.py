@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -92,7 +93,7 @@ def test_a_submission_is_repeatable_by_nature() -> None:
     ("reference", "path"),
     [
         (by_id(ID), f"/restate/invocation/{ID}"),
-        (by_idempotency_key(GREET, "k/1", None), "/restate/invocation/Greeter/greet/k%2F1"),
+        (by_idempotency_key(GREET, "k-1", None), "/restate/invocation/Greeter/greet/k-1"),
         (by_idempotency_key(ADD, "k1", "a b"), "/restate/invocation/Counter/a%20b/add/k1"),
         (by_workflow(RUN, "w2"), "/restate/workflow/Flow/w2"),
     ],
@@ -104,6 +105,19 @@ def test_questions_about_an_invocation(reference: Reference, path: str) -> None:
     assert output.request == Request("GET", f"{path}/output")
     assert attach.repeatable
     assert output.repeatable
+
+
+def test_an_idempotency_key_that_a_path_would_change_goes_into_a_body() -> None:
+    operation = plain.attach(by_idempotency_key(ADD, "k/1", "a b"), ADD.output)
+    assert (operation.request.method, operation.request.path) == ("POST", "/restate/attach")
+    assert operation.request.headers == (JSON,)
+    assert json.loads(operation.request.body) == {
+        "target": "idempotentInvocation",
+        "service": "Counter",
+        "key": "a b",
+        "handler": "add",
+        "idempotencyKey": "k/1",
+    }
 
 
 def test_awakeables() -> None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from json import dumps
 from typing import Final, Generic, TypedDict, TypeVar, cast
 
 from holdfast.client.answers import Sent, read_health, read_nothing, read_result, read_sent
@@ -93,10 +94,22 @@ class Operation(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Names an invocation that may exist. `path` leads to `/attach` and `/output` (protocol, section 7.1)."""
+    """Names an invocation that may exist (protocol, sections 7.1 and 7.5).
+
+    Either by `path`, which leads to `/attach` and `/output`, or by `body`, the JSON form. `text`: for people.
+    """
 
     path: str
     text: str
+    body: bytes | None = None
+
+    def request(self, verb: str, headers: tuple[tuple[str, str], ...]) -> Request:
+        """Asks to `attach`, or for the `output`."""
+        if self.body is None:
+            return Request("GET", f"{self.path}/{verb}", headers)
+        return Request(
+            "POST", f"/restate/{verb}", (*headers, ("content-type", "application/json")), self.body
+        )
 
     def __str__(self) -> str:
         return self.text
@@ -108,12 +121,22 @@ def by_id(invocation_id: str) -> Reference:
 
 
 def by_idempotency_key(target: Target[I, O], idempotency_key: str, key: str | None) -> Reference:
-    """The invocation that a call or send with this idempotency key has started."""
+    """The invocation that a call or send with this idempotency key has started.
+
+    In a path, some servers decode every part but the idempotency key. So only a key that looks the same
+    encoded goes there; others go into a body, a form that the oldest servers do not know.
+    """
     last = segment(idempotency_header(idempotency_key)[1], "the idempotency key")
-    return Reference(
-        f"/restate/invocation{_path(target, key)}/{last}",
-        f"{name_of(target, key)} with idempotency key {idempotency_key!r}",
-    )
+    path, text = _path(target, key), f"{name_of(target, key)} with idempotency key {idempotency_key!r}"
+    if last == idempotency_key:
+        return Reference(f"/restate/invocation{path}/{last}", text)
+    named = {
+        "target": "idempotentInvocation",
+        "service": target.service.name,
+        "handler": target.name,
+        "idempotencyKey": idempotency_key,
+    }
+    return Reference("", text, dumps(named if key is None else {**named, "key": key}).encode())
 
 
 def by_workflow(target: Target[I, O], key: str) -> Reference:
@@ -220,8 +243,7 @@ class Operations:
 
     def _about(self, does: str, verb: str, reference: Reference, output: Serde[O]) -> Operation[O]:
         what = f"{does} {reference}"
-        request = Request("GET", f"{reference.path}/{verb}", self._headers)
-        return Operation(what, request, self._result(what, output), True)
+        return Operation(what, reference.request(verb, self._headers), self._result(what, output), True)
 
     def _complete(
         self, what: str, awakeable_id: str, verb: str, headers: tuple[tuple[str, str], ...], body: bytes
