@@ -75,6 +75,24 @@ def test_what_was_not_committed_is_gone_after_a_restart(tmp_path: Path) -> None:
         assert database.rows("SELECT n FROM t") == [(1,)]
 
 
+def test_a_held_transaction_reads_then_writes_or_ends_without_a_trace(tmp_path: Path) -> None:
+    file = tmp_path / "a.sqlite"
+    with Database(file, ONE) as database:
+        database.hold()
+        assert database.rows("SELECT n FROM t") == []
+        assert not database.has_written
+        database.release()
+        assert not database.in_transaction
+        database.hold()
+        assert database.rows("SELECT n FROM t") == []
+        database.begin()
+        database.execute("INSERT INTO t VALUES (1)")
+        assert database.has_written
+        database.commit()
+    with Database(file, ONE) as database:
+        assert database.rows("SELECT n FROM t") == [(1,)]
+
+
 def test_durability_is_the_strictest_setting(tmp_path: Path) -> None:
     with Database(tmp_path / "a.sqlite", ONE) as database:
         assert database.first("PRAGMA journal_mode") == ("wal",)

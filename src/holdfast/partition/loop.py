@@ -182,6 +182,7 @@ class PartitionLoop:
         tables, actions, answers = self.tables, self._actions, self._answers
         record: Record | None = None
         try:
+            tables.database.hold()
             for record, on_answer in batch:
                 answer = apply(tables, record, actions)
                 if on_answer is not None:
@@ -207,10 +208,12 @@ class PartitionLoop:
             self.tables.database.rollback()
             self._commit_failed(storage_error(error))
             return
-        if self.tables.database.in_transaction:
+        database = self.tables.database
+        if database.has_written:
             self._committing = True
-            self._committer.submit(self.tables.database.commit, self._committed)
+            self._committer.submit(database.commit, self._committed)
         else:
+            database.release()
             self._settle()
 
     def _committed(self, error: StorageError | None) -> None:
@@ -259,6 +262,7 @@ class PartitionLoop:
                 return
             except Exception:
                 log.exception("an action failed", partition=self.index, action=repr(action)[:500])
+        self.tables.database.release()
         if self._settled_calls:
             calls, self._settled_calls = self._settled_calls, []
             for call in calls:
@@ -297,6 +301,8 @@ class PartitionLoop:
     # ------------------------------------------------------------ actions
 
     def _start_attempt(self, action: StartAttempt) -> None:
+        if action.input_raw is None:
+            self.tables.database.hold()  # for its journal, and those of the attempts behind it
         self._runner.start(self, action.invocation, action.attempt, action.input_raw)
 
     def _tell(self, action: Tell) -> None:

@@ -15,7 +15,7 @@ from typing import Generic, Protocol, TypeVar
 
 from holdfast.storage.database import Database, Value
 
-_CHUNKS = (64, 16, 4, 1)
+_CHUNKS = (64, 32, 16, 8, 4, 2, 1)
 _VARIABLES_MAX = 4_000
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -34,11 +34,9 @@ class Upserts:
     def __init__(self, database: Database, table: str, columns: Sequence[str]) -> None:
         self._database = database
         head = f"INSERT OR REPLACE INTO {table}({', '.join(columns)}) VALUES "
-        row = f"({', '.join('?' * len(columns))})"
+        row = f"({','.join('?' * len(columns))})"
         self._statements = [
-            (size, head + ", ".join([row] * size))
-            for size in _CHUNKS
-            if size * len(columns) <= _VARIABLES_MAX
+            (size, head + ",".join([row] * size)) for size in _CHUNKS if size * len(columns) <= _VARIABLES_MAX
         ]
 
     def write(self, rows: Sequence[tuple[Value, ...]]) -> None:

@@ -21,6 +21,8 @@ Value = None | int | float | bytes | str
 BUSY_TIMEOUT_MS = 2_000
 WAL_CHECKPOINT_PAGES = 4_000
 CACHE_KIB = 16 * 1024
+# Without SQLite's own mutex around every call: the users of a connection are kept apart here anyway.
+_FLAGS = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_NOMUTEX
 
 
 class StorageError(Exception):
@@ -45,7 +47,7 @@ class Database:
         self._wal_pages = 0
         name = ":memory:" if path is None else os.fspath(path)
         try:
-            self._connection = apsw.Connection(name, statementcachesize=512)
+            self._connection = apsw.Connection(name, flags=_FLAGS, statementcachesize=512)
             self._connection.set_busy_timeout(BUSY_TIMEOUT_MS)
             self._execute_all(
                 "PRAGMA journal_mode=WAL",
@@ -104,6 +106,22 @@ class Database:
     @property
     def in_transaction(self) -> bool:
         return self._connection.in_transaction
+
+    @property
+    def has_written(self) -> bool:
+        """Whether the open transaction has anything to commit."""
+        return self._connection.txn_state() == apsw.SQLITE_TXN_WRITE
+
+    def hold(self) -> None:
+        """Open a transaction for what is about to be read, unless one is open, and perhaps written: on its
+        own each read would take and give back the file's locks. Touches nothing by itself."""
+        if not self._connection.in_transaction:
+            self._connection.execute("BEGIN")
+
+    def release(self) -> None:
+        """End a transaction that has only read, if one is open."""
+        if self._connection.in_transaction:
+            self._connection.execute("COMMIT")
 
     def begin(self) -> None:
         """Open the transaction unless it is open."""

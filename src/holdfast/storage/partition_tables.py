@@ -67,7 +67,7 @@ class PartitionTables:
     def commit(self) -> None:
         """The three steps at once, for tests and tools."""
         self.flush()
-        if self.database.in_transaction:
+        if self.database.has_written:
             self.database.commit()
         self.committed()
 

@@ -25,6 +25,9 @@ class Timers:
             database, "timer", Timer._fields, Timer._fields, lambda timer, _: timer, lambda timer: timer
         )
 
+        self._reported: set[Timer] = set()
+        """What `due` last read and nobody has taken since: it is in the file, so `take` need not ask."""
+
     def put(self, fire_at: int, kind: int, row: Row, completion_id: int) -> None:
         self._buffer.pending[Timer(fire_at, row, kind, completion_id)] = True
 
@@ -33,6 +36,9 @@ class Timers:
         pending = self._buffer.pending
         if timer in pending:
             there = pending[timer] is True
+        elif timer in self._reported:
+            self._reported.discard(timer)
+            there = True
         else:
             there = (
                 self._database.first(
@@ -47,7 +53,7 @@ class Timers:
 
     def due(self, at: int, limit: int) -> list[Timer]:
         """Committed timers due at `at`, earliest first. Call between commits only."""
-        return [
+        due = [
             Timer(*row)
             for row in self._database.rows(
                 "SELECT fire_at, row, kind, completion_id FROM timer WHERE fire_at <= ? "
@@ -55,6 +61,8 @@ class Timers:
                 (at, limit),
             )
         ]
+        self._reported = set(due)
+        return due
 
     def next_at(self) -> int | None:
         """When the earliest committed timer is due. Call between commits only."""
