@@ -55,6 +55,64 @@ def test_however_the_bytes_are_cut_the_answers_are_the_same(sizes: list[int]) ->
     run(story())
 
 
+REPEATED = (
+    post("/Greeter/echo", b"12"),
+    post("/Greeter/echo", b"34"),
+    post("/Greeter/echo", b"34", "origin: http://page"),
+    post("/Greeter/echo", b"34", "expect: 100-continue"),
+    post("/Greeter/echo", b"34", "connection: keep-alive"),
+    post("/Greeter/echo", b"3") + post("/Greeter/echo", b"4"),
+    post("/Greeter/echo", b"12", *UPGRADE),
+    post("/Greeter/echo", b"\r\n\r\n"),
+    get("/restate/health"),
+    CHUNKED,
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(REPEATED), st.sampled_from([0, 0, 0, 30, 90])), max_size=8))
+def test_a_head_met_before_says_what_it_said_the_first_time(asked: list[tuple[bytes, int]]) -> None:
+    """Goal: remembering heads changes nothing. Method: the same requests, cut in two or not, to one server
+    and each to a server of its own."""
+
+    async def answers(requests: list[tuple[bytes, int]]) -> list[tuple[int, dict[str, str], bytes]]:
+        async with served() as on, on.client() as client:
+            answers: list[tuple[int, dict[str, str], bytes]] = []
+            for data, cut in requests:
+                if cut:
+                    await client.send(data[:cut])
+                    await asyncio.sleep(0.001)
+                await client.send(data[cut:])
+                for _ in range(data.count(b"HTTP/1.1")):
+                    while (reply := await client.reply()).status == 100:
+                        pass
+                    kept = {k: v for k, v in reply.headers.items() if k not in ("date", "x-restate-id")}
+                    answers.append((reply.status, kept, reply.body))
+            await until(lambda: on.server.buffered_bytes == 0)
+            return [*answers, *((0, dict(made.headers), b"") for made in on.engine.made)]
+
+    async def story() -> None:
+        alone = [answer for request in asked for answer in await answers([request])]
+        alone.sort(key=lambda answer: answer[0] == 0)  # what was answered, then what the engine was told
+        assert await answers(asked) == alone
+
+    run(story())
+
+
+def test_a_head_met_before_meets_the_same_limits() -> None:
+    """Goal: the bound on buffered bodies holds on the short way too."""
+
+    async def story() -> None:
+        limits = IngressLimits(buffered_bytes_max=100)
+        async with served(limits=limits) as on, on.client() as first, on.client() as second:
+            assert (await first.ask(post("/Greeter/echo", b"1" * 60))).status == 200
+            await second.send(post("/Greeter/slow", b"1" * 60))
+            await until(lambda: len(on.engine.made) == 2)
+            assert (await first.ask(post("/Greeter/echo", b"1" * 60))).status == 429
+
+    run(story())
+
+
 def test_a_request_cut_at_every_byte_leaves_nothing_behind() -> None:
     """Goal: a client that dies mid-request costs nothing. Method: every prefix, then the connection ends."""
     data = post("/Greeter/echo", b"12345678", "x-y: z") + CHUNKED

@@ -39,6 +39,9 @@ from holdfast.protocol.manifest import ServiceType
 
 _log = logging.getLogger(__name__)
 
+TARGETS_KEPT_MAX = 1024
+TARGET_KEPT_CHARS_MAX = 256
+
 # Not passed on: they belong to the connection, or are ours (protocol, "Input headers").
 _OWN_HEADERS = frozenset(("connection", "host", "idempotency-key", "idempotency-expires"))
 _READ_HEADERS = _OWN_HEADERS | {"content-type", "traceparent", "x-restate-limit-key"}
@@ -65,6 +68,8 @@ class Dispatcher:
         self._engine = engine
         self._catalog = catalog
         self._limits = limits
+        self._invocations: dict[str, tuple[Invoke, str]] = {}
+        """Route and query of the targets met last: most requests are for one of a few."""
         self.waits: Waits = set()
         self.draining = False
 
@@ -90,9 +95,17 @@ class Dispatcher:
         if exchange.method == "OPTIONS":
             exchange.respond(200, _preflight(exchange), b"")
             return
+        known = self._invocations.get(exchange.target)
+        if known is not None:
+            self._invoke(exchange, *known)
+            return
         path, _, query = exchange.target.partition("?")
         route = parse_path(path)
         if isinstance(route, Invoke):
+            if len(self._invocations) >= TARGETS_KEPT_MAX:
+                self._invocations.clear()
+            if len(exchange.target) <= TARGET_KEPT_CHARS_MAX:
+                self._invocations[exchange.target] = route, query
             self._invoke(exchange, route, query)
         elif isinstance(route, Health):
             _require(exchange, "GET")

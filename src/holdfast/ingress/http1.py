@@ -8,6 +8,9 @@ rest of the request was never read, so nothing behind it can be trusted. It ends
 closed and what still arrives is discarded for a moment, because closing a socket with unread bytes resets it
 and the client would lose the very response that explains.
 
+Most requests of a client have the head of the one before, byte for byte. Such a head is remembered with what
+the parser made of it (`Site.heads`), and a chunk that is a known head and exactly its body needs no parser.
+
 A client that closes its side is taken to be gone; half-closed clients are not served.
 """
 
@@ -28,11 +31,12 @@ from holdfast.ingress.errors import (
     refusal,
 )
 from holdfast.ingress.http1_text import CONTINUE, Http1Exchange, field_name, names, origin_form, response_head
-from holdfast.ingress.site import Site
+from holdfast.ingress.site import HEAD_KEPT_BYTES_MAX, Head, Site
 
 PIPELINE_PAUSE_REQUESTS: Final = 16
 LINGER_S: Final = 2.0
 JOIN_BYTES_MAX: Final = 64 << 10
+_HEAD_END = b"\r\n\r\n"
 
 # What a connection is doing; deadlines depend on it.
 _IDLE, _HEAD, _BODY, _WAIT, _LINGER, _CLOSED = range(6)
@@ -54,6 +58,8 @@ class Http1Connection(asyncio.Protocol):
         self._current: Http1Exchange | None = None
         self._queue: deque[Http1Exchange] = deque()
         self._url = b""
+        self._new_head = b""
+        """The bytes that may turn out to be the head of a plain request, to be remembered then."""
         self._chunk_bytes = 0
         self._head_chunk = 0
         self._unparsed_bytes = 0
@@ -73,6 +79,18 @@ class Http1Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._ending:
             return
+        self._new_head = b""
+        if self._arriving is None and self._current is None and (end := data.find(_HEAD_END)) > 0:
+            head = data[: end + len(_HEAD_END)]
+            known = self._site.heads.get(head)
+            if known is None:
+                self._new_head = head
+            elif len(data) - len(head) == known.body_bytes and self._has_room(known.body_bytes):
+                self._site.buffered_bytes += known.body_bytes
+                body = data[len(head) :]
+                exchange = Http1Exchange(self, known.method, known.target, known.headers, body, known.origin)
+                self._begin(exchange)
+                return
         unfinished = self._arriving if self._in_head else None
         self._chunk_bytes = len(data)
         while True:
@@ -155,6 +173,7 @@ class Http1Connection(asyncio.Protocol):
         # Without one of these headers the version makes no difference to us, and asking for it is slow.
         arriving.old = self._parser.get_http_version() == "1.0"
         if field == "expect":
+            self._new_head = b""
             self._continue_owed = not arriving.old and text.lower() == "100-continue"
 
     def on_headers_complete(self) -> None:
@@ -211,10 +230,27 @@ class Http1Connection(asyncio.Protocol):
         arriving.keep_alive = self._parser.should_keep_alive()
         if not arriving.keep_alive:
             self._ending = True
+        if self._new_head:
+            self._remember_head(arriving)
         if self._current is None:
             self._begin(arriving)
         else:
             self._enqueue(arriving)
+
+    def _remember_head(self, exchange: Http1Exchange) -> None:
+        """Remember the head of a request that was its chunk and nothing else, unless it was special.
+
+        Its length is announced in the head, so the same head in front of as many bytes means the same.
+        """
+        head, self._new_head = self._new_head, b""
+        size = len(exchange.body)
+        plain = exchange.keep_alive and not exchange.old and size == self._announced_bytes
+        if plain and len(head) + size == self._chunk_bytes and len(head) <= HEAD_KEPT_BYTES_MAX:
+            known = Head(exchange.method, exchange.target, exchange.headers, size, exchange.origin)
+            self._site.remember_head(head, known)
+
+    def _has_room(self, size: int) -> bool:
+        return self._site.buffered_bytes + size <= self._limits.buffered_bytes_max
 
     # ------------------------------------------------------------ in order
 
@@ -267,8 +303,12 @@ class Http1Connection(asyncio.Protocol):
         self._current = None
         if not exchange.keep_alive:
             self._finish(exchange.refused is not None)
-        elif not self._pumping:
-            self._next()
+        elif self._queue or self._arriving is not None or self._reading_paused:
+            if not self._pumping:
+                self._next()
+        else:
+            self._phase = _IDLE
+            self._since_s = self._site.now_s
 
     def _next(self) -> None:
         """Go on behind a response: with waiting requests, or with what is arriving."""
@@ -299,7 +339,7 @@ class Http1Connection(asyncio.Protocol):
         """Whether a body of an announced size is let in; the request is refused otherwise."""
         if size > self._limits.request_bytes_max:
             self._refuse(413, body_too_large(self._limits.request_bytes_max).message)
-        elif self._site.buffered_bytes + size > self._limits.buffered_bytes_max:
+        elif not self._has_room(size):
             self._refuse(429, OVERLOADED)
         else:
             return True

@@ -35,12 +35,20 @@ class Http1Exchange(Exchange):
 
     __slots__ = ("connection", "keep_alive", "old", "origin", "refused")
 
-    def __init__(self, connection: Answers) -> None:
-        super().__init__("", "", [], b"")
+    def __init__(
+        self,
+        connection: Answers,
+        method: str = "",
+        target: str = "",
+        headers: list[tuple[str, str]] | None = None,
+        body: bytes = b"",
+        origin: str | None = None,
+    ) -> None:
+        super().__init__(method, target, [] if headers is None else headers, body)
         self.connection = connection
         self.keep_alive = True
         self.old = False
-        self.origin: str | None = None
+        self.origin = origin
         self.refused: tuple[int, str] | None = None
 
     def respond(self, status: int, fields: Sequence[tuple[str, str]], body: bytes) -> None:

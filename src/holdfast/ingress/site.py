@@ -8,12 +8,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Final, Protocol
 
 from holdfast.ingress.exchange import Exchange, IngressLimits
 
 TICK_S: Final = 1.0
+HEADS_KEPT_MAX: Final = 1024
+HEAD_KEPT_BYTES_MAX: Final = 2048
+
+
+@dataclass(slots=True)
+class Head:
+    """What an HTTP/1.1 parser made of a head: see `http1`. `headers` are shared by requests; nobody changes
+    them."""
+
+    method: str
+    target: str
+    headers: list[tuple[str, str]]
+    body_bytes: int
+    origin: str | None
 
 
 class Connection(Protocol):
@@ -38,6 +53,7 @@ class Site:
         self.limits = limits
         self.handle = handle
         self.connections: set[Connection] = set()
+        self.heads: dict[bytes, Head] = {}
         self.buffered_bytes = 0
         self.draining = False
         self.now_s = 0.0
@@ -73,6 +89,13 @@ class Site:
         self.connections.discard(connection)
         if self.draining and not self.connections:
             self.empty.set()
+
+    def remember_head(self, head: bytes, known: Head) -> None:
+        """Keep a head for the requests that repeat it. When too many differ, all are forgotten: those that
+        repeat are soon back."""
+        if len(self.heads) >= HEADS_KEPT_MAX:
+            self.heads.clear()
+        self.heads[head] = known
 
     def drain(self) -> None:
         """Let every connection finish what it is doing."""
