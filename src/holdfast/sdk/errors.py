@@ -52,7 +52,10 @@ class InvocationCancelled(TerminalError):
     """This invocation was cancelled; raised where the handler waits, so that it can compensate and end."""
 
     def __init__(
-        self, message: str = "cancelled", code: int = CANCELLED_CODE, metadata: Mapping[str, str] | None = None
+        self,
+        message: str = "cancelled",
+        code: int = CANCELLED_CODE,
+        metadata: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message, code, metadata)
 

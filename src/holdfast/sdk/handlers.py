@@ -1,8 +1,8 @@
 """A handler as the SDK knows it, and the service it belongs to.
 
-Both are plain nouns: the decorators in `services` make them, `signatures` reads the function, discovery and
-endpoint use them, and `ctx.call` takes them as targets, which is why the types of input and output are part of
-the handler's type.
+Both are plain nouns: the decorators in `services` make them, `signatures` reads the function, discovery
+and endpoint use them, and `ctx.call` takes them as targets, which is why the types of input and output are
+part of the handler's type.
 """
 
 from __future__ import annotations

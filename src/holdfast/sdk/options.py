@@ -1,14 +1,14 @@
 """What can be set on services and handlers, besides what their code does.
 
 None means that the code does not say, and the level above decides: the service for its handlers, the server
-for services. Durations are timedeltas or seconds. Which options apply where is checked by `handlers`, since it
-depends on the kind of both.
+for services. Durations are timedeltas or seconds. Which options apply where is checked by `services`, since
+it depends on the kind of both.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, TypeGuard
 
 from holdfast.sdk.durations import Duration, duration_ms
 from holdfast.sdk.retry import check_attempts, check_factor
@@ -151,11 +151,15 @@ def check_option(name: str, value: object) -> None:
         case _:
             if not isinstance(value, Serde):
                 raise TypeError(
-                    f"{name} is {value!r}; expected an object with content_type, serialize, deserialize, schema"
+                    f"{name} is {value!r}; expected content_type, serialize, deserialize and schema"
                 )
 
 
 def _is_text_map(value: object) -> bool:
-    return isinstance(value, Mapping) and all(
+    return _is_mapping(value) and all(
         isinstance(key, str) and isinstance(item, str) for key, item in value.items()
     )
+
+
+def _is_mapping(value: object) -> TypeGuard[Mapping[object, object]]:
+    return isinstance(value, Mapping)

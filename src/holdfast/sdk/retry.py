@@ -65,7 +65,7 @@ class Retry:
         return most if growth >= math.log(most / first) else round(first * math.exp(growth))
 
 
-def check_attempts(value: int | None) -> None:
+def check_attempts(value: object) -> None:
     """Raises ValueError or TypeError unless None or a count of attempts."""
     if value is None:
         return
@@ -75,7 +75,7 @@ def check_attempts(value: int | None) -> None:
         raise ValueError(f"max_attempts is {value}; expected at least 1 (the first attempt counts)")
 
 
-def check_factor(value: float | None) -> None:
+def check_factor(value: object) -> None:
     """Raises ValueError or TypeError unless None or a finite number of at least 1."""
     if value is None:
         return

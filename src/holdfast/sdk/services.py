@@ -5,14 +5,15 @@
     @greeter.handler
     async def greet(ctx: Context, name: str) -> str: ...
 
-A decorator checks all it can where it stands, so that a mistake is reported with the line it is on, and answers
-with the `Handler`. What needs the whole service, or names defined later, is checked by `check_services`, when
-the endpoint is made.
+A decorator checks all it can where it stands, so that a mistake is reported with the line it is on, and
+answers with the `Handler`. What needs the whole service, or names defined later, is checked by
+`check_services`, when the endpoint is made.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable
+from contextlib import suppress
 from inspect import cleandoc
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack, overload
 
@@ -158,7 +159,7 @@ class Workflow(ServiceDefinition):
         return HandlerDecorator(self, HandlerType.SHARED)
 
 
-def check_services(services: Iterable[ServiceDefinition]) -> dict[str, ServiceDefinition]:
+def check_services(services: Iterable[object]) -> dict[str, ServiceDefinition]:
     """Checks what could not be checked one by one; the services by name, in order.
 
     Raises:
@@ -170,7 +171,7 @@ def check_services(services: Iterable[ServiceDefinition]) -> dict[str, ServiceDe
         if not isinstance(service, ServiceDefinition):
             raise UsageError(
                 "not_a_service",
-                f"{service!r} is not a Service, VirtualObject or Workflow; pass the service, not its handlers",
+                f"{service!r} is not a Service, VirtualObject or Workflow; pass services, not handlers",
             )
         if found.setdefault(service.name, service) is not service:
             raise UsageError("duplicate_service", f"two services are named {service.name!r}; rename one")
@@ -183,8 +184,8 @@ def check_services(services: Iterable[ServiceDefinition]) -> dict[str, ServiceDe
         if service.type is ServiceType.WORKFLOW and not mains:
             raise UsageError(
                 "workflow_without_main",
-                f"workflow {service.name} has no main handler; decorate the function that is the workflow with "
-                "@<workflow>.main",
+                f"workflow {service.name} has no main handler; decorate the function that is the "
+                "workflow with @<workflow>.main",
             )
         for handler in service.handlers.values():
             handler.resolve()
@@ -198,7 +199,8 @@ def _define(
     options: HandlerOptions,
     function: Callable[..., Coroutine[Any, Any, Any]],
 ) -> Handler[Any, Any]:
-    name = name if name is not None else getattr(function, "__name__", repr(function))
+    if name is None:
+        name = str(getattr(function, "__name__", repr(function)))
     site = FunctionSite(
         function,
         f"{service.name}/{name}",
@@ -209,7 +211,8 @@ def _define(
     )
     if not HANDLER_NAME.fullmatch(name):
         raise site.error(
-            "bad_name", "has a name that is not letters, digits and '_' with a letter first; give another: name=..."
+            "bad_name",
+            "has a name that is not letters, digits and '_' with a letter first; give another: name=...",
         )
     earlier = service.handlers.get(name)
     if earlier is not None:
@@ -221,16 +224,14 @@ def _define(
             if other.type is HandlerType.WORKFLOW:
                 raise site.error(
                     "two_mains",
-                    f"is a second main handler, beside {other.name} at {other.source}; a workflow has one: make "
-                    "the others shared",
+                    f"is a second main handler, beside {other.name} at {other.source}; a workflow has one: "
+                    "make the others shared",
                 )
     _check_handler_options(site, service, type_, options)
     documentation = options.documentation or (cleandoc(function.__doc__) if function.__doc__ else None)
     handler: Handler[Any, Any] = Handler(service, name, type_, function, options, documentation, site)
-    try:
+    with suppress(UnknownName):  # it may be defined by the time the endpoint is made, which asks again
         handler.resolve(local_names_of_caller())
-    except UnknownName:
-        pass  # it may be defined by the time the endpoint is made, which asks again
     service.handlers[name] = handler
     return handler
 
@@ -238,9 +239,7 @@ def _define(
 def _service_name(name: object) -> str:
     if not isinstance(name, str):
         where = f" at {source_of(name)}" if callable(name) else ""
-        raise UsageError(
-            "bad_name", f"a service is named {name!r}{where}; expected text: Service(\"Greeter\")"
-        )
+        raise UsageError("bad_name", f'a service is named {name!r}{where}; expected text: Service("Greeter")')
     if not SERVICE_NAME.fullmatch(name):
         raise UsageError(
             "bad_name",
@@ -276,11 +275,13 @@ def _check_service_options(service: ServiceDefinition) -> None:
     if options.workflow_retention is not None and service.type is not ServiceType.WORKFLOW:
         raise UsageError(
             "option_without_effect",
-            f"service {service.name}: workflow_retention applies to workflows only; use idempotency_retention",
+            f"service {service.name}: workflow_retention applies to workflows only; "
+            "use idempotency_retention",
         )
     if options.lazy_state is not None and service.type is ServiceType.SERVICE:
         raise UsageError(
-            "option_without_effect", f"service {service.name}: lazy_state is set, but a plain service has no state"
+            "option_without_effect",
+            f"service {service.name}: lazy_state is set, but a plain service has no state",
         )
 
 
@@ -295,10 +296,14 @@ def _check_handler_options(
                 "sets idempotency_retention, but a workflow's key is its idempotency; use workflow_retention",
             )
     elif options.workflow_retention is not None:
-        raise site.error(code, "sets workflow_retention, which applies to the main handler of a workflow only")
+        raise site.error(
+            code, "sets workflow_retention, which applies to the main handler of a workflow only"
+        )
     if options.lazy_state is not None and service.type is ServiceType.SERVICE:
         raise site.error(code, "sets lazy_state, but a plain service has no state")
     if options.private is False and service.options.private:
-        raise site.error(code, f"is public in a private service; make {service.name} public, its handlers private")
+        raise site.error(
+            code, f"is public in a private service; make {service.name} public, its handlers private"
+        )
     if not site.parameters and (options.accept is not None or options.input_serde is not None):
         raise site.error(code, "sets how its input is read, but takes none; add a parameter")

@@ -1,7 +1,7 @@
 """Reading a handler's function: does it take a context, an input, and of which types?
 
-Everything is decided by annotations. Under `from __future__ import annotations` they are text, and the names in
-them may be defined later in the module, inside the function that defines the handler, or only for type
+Everything is decided by annotations. Under `from __future__ import annotations` they are text, and the names
+in them may be defined later in the module, inside the function that defines the handler, or only for type
 checkers. So each annotation is looked up by itself, first where the decorator stands; what is unknown then is
 looked up again when the handler is first used, and only then an error. A context class that is imported for
 type checkers only is known by its name.
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import inspect
 import os
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import FunctionType
@@ -35,13 +34,18 @@ _KINDS: dict[tuple[ServiceType, HandlerType | None], tuple[ContextKind, ...]] = 
     (ServiceType.WORKFLOW, HandlerType.WORKFLOW): (
         ContextKind.WORKFLOW,
         ContextKind.SHARED_WORKFLOW,
+        ContextKind.SHARED_OBJECT,
         ContextKind.SERVICE,
     ),
-    (ServiceType.WORKFLOW, HandlerType.SHARED): (ContextKind.SHARED_WORKFLOW, ContextKind.SERVICE),
+    (ServiceType.WORKFLOW, HandlerType.SHARED): (
+        ContextKind.SHARED_WORKFLOW,
+        ContextKind.SHARED_OBJECT,
+        ContextKind.SERVICE,
+    ),
 }
 """The contexts a handler may ask for, the usual one first: a wider one would offer what it cannot do."""
 
-_KIND_NAMES = {
+_KIND_NAMES: dict[tuple[ServiceType, HandlerType | None], str] = {
     (ServiceType.SERVICE, None): "a handler of a plain service",
     (ServiceType.VIRTUAL_OBJECT, HandlerType.EXCLUSIVE): "an exclusive handler of a virtual object",
     (ServiceType.VIRTUAL_OBJECT, HandlerType.SHARED): "a shared handler of a virtual object",
@@ -72,7 +76,16 @@ class FunctionSite:
         UsageError: not an `async def`, parameters no handler can have, a missing annotation.
     """
 
-    __slots__ = ("_hints", "_raw", "function", "handler_type", "label", "parameters", "service_type", "source")
+    __slots__ = (
+        "_hints",
+        "_raw",
+        "function",
+        "handler_type",
+        "label",
+        "parameters",
+        "service_type",
+        "source",
+    )
 
     def __init__(
         self,
@@ -100,7 +113,7 @@ class FunctionSite:
             if not own_output:
                 raise self.error(
                     "missing_annotation",
-                    "has no return annotation; add one, such as `-> str`, `-> None`, or `-> Any` for plain JSON",
+                    "has no return annotation; add one, such as `-> str` or `-> None`, or `-> Any` for JSON",
                 )
             self._raw["return"] = object
 
@@ -132,8 +145,8 @@ class FunctionSite:
                 raise UnknownName(
                     "unknown_annotation",
                     f"handler {self.label} ({self.source}): {where}, {raw!r}, names "
-                    f"{error.name or 'something'!r}, which is not defined there; import it for real, not only "
-                    "under TYPE_CHECKING, and define it at module level",
+                    f"{error.name or 'something'!r}, which is not defined there; import it for real, not "
+                    "only under TYPE_CHECKING, and define it at module level",
                 ) from None
         except (SyntaxError, TypeError, AttributeError) as error:
             raise self.error(
@@ -145,13 +158,13 @@ class FunctionSite:
         return hint
 
     def _check_async(self) -> None:
-        function = self.function
+        function: object = self.function
         if inspect.iscoroutinefunction(function):
             return
         if inspect.isasyncgenfunction(function):
             problem = "is an async generator; collect what it yields and return it"
         elif callable(function):
-            problem = "is not an `async def` function; write `async def`, and plain functions as steps: ctx.run(...)"
+            problem = "is not an `async def` function; write `async def`, and call others with ctx.run(...)"
         else:
             problem = f"is a {type(function).__name__}; expected an `async def` function"
         raise self.error("handler_not_async", problem)
@@ -161,7 +174,7 @@ class FunctionSite:
             if parameter.kind not in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
                 raise self.error(
                     "bad_parameter",
-                    f"has the parameter {str(parameter)!r}; a handler takes a context and one input, by position",
+                    f"has the parameter {str(parameter)!r}; a handler takes a context and one input",
                 )
         if len(self.parameters) > 2:
             raise self._too_many(self.parameters[2].name)
@@ -175,13 +188,15 @@ class FunctionSite:
             advice = "its type, or `Any` for plain JSON"
             if index == 0:
                 advice = f"`{usual}` if it is the context, else with {advice}"
-            raise self.error("missing_annotation", f"has the parameter {parameter.name!r}; annotate it with {advice}")
+            raise self.error(
+                "missing_annotation", f"has the parameter {parameter.name!r}; annotate it with {advice}"
+            )
 
     def _too_many(self, name: str) -> UsageError:
         return self.error(
             "too_many_inputs",
-            f"has one input too many, {name!r}; a handler takes at most one: put them into a dataclass, a model "
-            "or a TypedDict",
+            f"has one input too many, {name!r}; a handler takes at most one: put them into a dataclass, "
+            "a model or a TypedDict",
         )
 
     def context_parameter(self, local_names: Mapping[str, object] | None) -> bool:
@@ -204,8 +219,8 @@ class FunctionSite:
         if kinds[0] not in _KINDS[place]:
             raise self.error(
                 "wrong_context",
-                f"takes a {kinds[0]}, but it is {_KIND_NAMES[place]}; annotate {self.parameters[0].name!r} with "
-                f"{_KINDS[place][0]}{_other_place(kinds[0], self.service_type)}",
+                f"takes a {kinds[0]}, but it is {_KIND_NAMES[place]}; annotate {self.parameters[0].name!r} "
+                f"with {_KINDS[place][0]}{_other_place(kinds[0], self.service_type)}",
             )
         return True
 
@@ -255,10 +270,10 @@ def _serde(site: FunctionSite, name: str, local_names: Mapping[str, object] | No
 
 def local_names_of_caller() -> dict[str, object]:
     """The local names where the SDK was called; for annotations that are text inside a function."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None and str(frame.f_globals.get("__name__")).startswith("holdfast.sdk."):
+    frame = inspect.currentframe()
+    while frame is not None and str(frame.f_globals.get("__name__")).startswith("holdfast.sdk."):
         frame = frame.f_back
-    return {} if frame.f_locals is frame.f_globals else dict(frame.f_locals)
+    return {} if frame is None or frame.f_locals is frame.f_globals else dict(frame.f_locals)
 
 
 def source_of(function: object) -> str:

@@ -4,15 +4,15 @@ None                       no bytes
 bytes                      as they are
 Any, object                plain JSON data
 Annotated[T, serde]        that serde
-what msgspec knows         JSON by msgspec: str, int, containers, dataclasses, TypedDict, Structs, enums, unions …
-anything else              JSON by pydantic, when it is installed: its models, and unions msgspec cannot tell
-                           apart
+what msgspec knows         JSON by msgspec: str, int, containers, dataclasses, TypedDict, Structs, enums …
+anything else              JSON by pydantic, when it is installed: its models, and unions that msgspec
+                           cannot tell apart
 
 The answer is kept by annotation; making one reads the whole type and its schema.
 """
 
 from importlib.util import find_spec
-from typing import Annotated, Any, Final, Never, NoReturn, TypeVar, get_args, get_origin, overload
+from typing import Annotated, Any, Final, Never, NoReturn, TypeGuard, TypeVar, get_args, get_origin, overload
 
 import msgspec
 
@@ -51,10 +51,10 @@ def serde_for(annotation: object) -> Serde[Any]:
 
 
 def _choose(annotation: object) -> Serde[Any]:
-    if not isinstance(annotation, type) and isinstance(annotation, Serde):
+    if _is_serde(annotation):
         return annotation
     if get_origin(annotation) is Annotated:
-        own = [item for item in get_args(annotation)[1:] if isinstance(item, Serde)]
+        own = [item for item in get_args(annotation)[1:] if _is_serde(item)]
         if own:
             return own[-1]
         plain = get_args(annotation)[0]
@@ -85,6 +85,10 @@ def _choose(annotation: object) -> Serde[Any]:
     return _by_pydantic(annotation, reason)
 
 
+def _is_serde(value: object) -> TypeGuard[Serde[Any]]:
+    return isinstance(value, Serde) and not isinstance(value, type)
+
+
 def _prefers_pydantic(annotation: object) -> bool:
     """Whether something in it was made for pydantic, though msgspec would take it as well."""
     for item in inside(annotation):
@@ -100,7 +104,7 @@ def _by_pydantic(annotation: object, reason: str) -> Serde[Any]:
     if find_spec("pydantic") is None:
         raise UsageError(
             "type_not_serialisable",
-            f"{shown_type(annotation)} cannot be serialised: {reason}. Use a dataclass or another plain type, "
+            f"{shown_type(annotation)} cannot be serialised: {reason}. Use a dataclass or a plain type, "
             "give a Serde (Annotated[..., serde]), or install holdfast[pydantic]",
         )
     from holdfast.sdk.serde.pydantic_serde import PydanticSerde

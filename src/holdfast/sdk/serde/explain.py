@@ -5,7 +5,8 @@ themselves end the search at a depth.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from typing import TypeGuard
 
 import msgspec
 
@@ -47,10 +48,16 @@ def unwritable_value(value: object, encode: Encode, error: Exception) -> Seriali
         return SerializeError(
             "value_not_serialisable", f"the value is nested deeper than {DEPTH_MAX}, or contains itself"
         )
+    if _is_mapping(part) and not _has_text_keys(part):
+        return SerializeError(
+            "undeclared_type",
+            f"{_at(path)} is a {_class_of(part)} whose keys are not all text, and its type is not declared: "
+            "they would come back as text; annotate it, such as dict[int, str]",
+        )
     return SerializeError(
         "value_not_serialisable",
-        f"{_at(path)} is a {_class_of(part)}, which has no JSON form ({error}); convert it, or annotate with a "
-        "Serde: Annotated[..., serde]",
+        f"{_at(path)} is a {_class_of(part)}, which has no JSON form ({error}); convert it, or annotate "
+        "it with a Serde: Annotated[..., serde]",
     )
 
 
@@ -67,8 +74,6 @@ def changed_value(value: object, encode: Encode) -> SerializeError:
     found = f"{_at(path)} is a {_class_of(part)}"
     if isinstance(part, float):
         return odd_number(part)
-    if isinstance(part, Mapping) and not all(isinstance(key, str) for key in part):
-        found = f"{_at(path)} is a {_class_of(part)} whose keys are not all text"
     came_back = _class_of(msgspec.json.decode(encode(part)))
     return SerializeError(
         "undeclared_type",
@@ -91,13 +96,13 @@ def _culprit(value: object, fits: Callable[[object], bool]) -> tuple[str, object
 
 
 def _parts(value: object) -> Iterator[tuple[str, object]]:
-    if isinstance(value, Mapping):
+    if _is_mapping(value):
         for key, item in value.items():
             yield f"[{key!r}]", item
-    elif isinstance(value, list | tuple):
+    elif _is_listed(value):
         for index, item in enumerate(value):
             yield f"[{index}]", item
-    elif isinstance(value, set | frozenset):
+    elif _is_set(value):
         for item in value:
             yield "{...}", item
     elif isinstance(value, msgspec.Struct):
@@ -106,6 +111,22 @@ def _parts(value: object) -> Iterator[tuple[str, object]]:
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         for field in dataclasses.fields(value):
             yield f".{field.name}", getattr(value, field.name)
+
+
+def _is_mapping(value: object) -> TypeGuard[Mapping[object, object]]:
+    return isinstance(value, Mapping)
+
+
+def _is_listed(value: object) -> TypeGuard[Sequence[object]]:
+    return isinstance(value, list | tuple)
+
+
+def _is_set(value: object) -> TypeGuard[Set[object]]:
+    return isinstance(value, set | frozenset)
+
+
+def _has_text_keys(value: Mapping[object, object]) -> bool:
+    return all(isinstance(key, str) for key in value)
 
 
 def _at(path: str) -> str:

@@ -11,7 +11,10 @@ class NothingSerde:
     """`None`: no bytes at all. JSON `null` is read as None too, since other SDKs write it."""
 
     __slots__ = ()
-    content_type: Final = None
+
+    @property
+    def content_type(self) -> None:
+        """None: no bytes, no type."""
 
     def serialize(self, value: None, /) -> bytes:
         """No bytes; anything but None is refused."""
@@ -35,13 +38,17 @@ class BytesSerde:
     """`bytes` as they are."""
 
     __slots__ = ()
-    content_type: Final = "application/octet-stream"
 
-    def serialize(self, value: bytes, /) -> bytes:
-        """The bytes; a bytearray or memoryview is copied."""
-        if type(value) is bytes:
+    @property
+    def content_type(self) -> str:
+        """The type of bytes that nothing else is known of."""
+        return "application/octet-stream"
+
+    def serialize(self, value: object, /) -> bytes:
+        """The bytes; a bytearray is copied."""
+        if isinstance(value, bytes):
             return value
-        if isinstance(value, bytes | bytearray | memoryview):
+        if isinstance(value, bytearray):
             return bytes(value)
         raise SerializeError(
             "value_not_of_type", f"a {type(value).__qualname__} where bytes are declared; encode it first"

@@ -1,11 +1,13 @@
 """JSON by pydantic: models, and what msgspec cannot read. The only module that imports pydantic."""
 
-from typing import Any
+from collections.abc import Sequence, Set
+from typing import Any, TypeGuard
 
 import msgspec
 from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
+from holdfast.protocol.manifest_json import is_list, is_object
 from holdfast.sdk.errors import DeserializeError, SerializeError, UsageError
 from holdfast.sdk.serde.types import accepts_none, shown_type
 
@@ -33,8 +35,8 @@ class PydanticSerde:
             because = reason or error.message.splitlines()[0]
             raise UsageError(
                 "type_not_serialisable",
-                f"{shown_type(annotation)} cannot be serialised: {because}. Use a dataclass, a pydantic model "
-                "or another plain type, or give a Serde (Annotated[..., serde])",
+                f"{shown_type(annotation)} cannot be serialised: {because}. Use a dataclass, a model or "
+                "another plain type, or give a Serde (Annotated[..., serde])",
             ) from error
         self._nullable = accepts_none(annotation)
         self._ordered = not _mentions_unordered(schema)
@@ -88,25 +90,33 @@ _ENCODE = msgspec.json.Encoder(order="deterministic").encode
 
 def _mentions_unordered(schema: object) -> bool:
     """Whether a JSON schema has sets or free dicts in it, whose order pydantic leaves to chance."""
-    if isinstance(schema, dict):
+    if is_object(schema):
         if schema.get("uniqueItems") or schema.get("additionalProperties") or not schema:
             return True
         return any(_mentions_unordered(item) for item in schema.values())
-    return isinstance(schema, list) and any(_mentions_unordered(item) for item in schema)
+    return is_list(schema) and any(_mentions_unordered(item) for item in schema)
 
 
-def _sorted_sets(plain: Any, live: Any) -> Any:
+def _sorted_sets(plain: object, live: object) -> object:
     """`plain`, the JSON data of `live`, with what is a set there in the order of its JSON.
 
     Both were written by the same walk of pydantic, so they have the same shape and order.
     """
-    if isinstance(live, set | frozenset) and isinstance(plain, list):
+    if _is_set(live) and is_list(plain):
         return sorted(
             (_sorted_sets(item, original) for item, original in zip(plain, live, strict=True)), key=_ENCODE
         )
-    if isinstance(plain, dict) and isinstance(live, dict):
+    if is_object(plain) and is_object(live):
         pairs = zip(plain.items(), live.values(), strict=True)
         return {key: _sorted_sets(item, original) for (key, item), original in pairs}
-    if isinstance(plain, list) and isinstance(live, list | tuple) and len(plain) == len(live):
+    if is_list(plain) and _is_listed(live) and len(plain) == len(live):
         return [_sorted_sets(item, original) for item, original in zip(plain, live, strict=True)]
     return plain
+
+
+def _is_set(value: object) -> TypeGuard[Set[object]]:
+    return isinstance(value, set | frozenset)
+
+
+def _is_listed(value: object) -> TypeGuard[Sequence[object]]:
+    return isinstance(value, list | tuple)

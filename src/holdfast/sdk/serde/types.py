@@ -2,7 +2,7 @@
 
 import dataclasses
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import (
     Annotated,
@@ -25,7 +25,7 @@ _ANYTHING = (object,)
 def inside(annotation: object) -> Iterator[object]:
     """The annotation and everything it is made of, fields of classes included; each once."""
     seen: list[object] = []
-    stack = [annotation]
+    stack: list[object] = [annotation]
     while stack:
         item = stack.pop()
         if any(item is other for other in seen):
@@ -42,8 +42,8 @@ def inside(annotation: object) -> Iterator[object]:
             stack.extend(_field_types(item))
 
 
-def _field_types(cls: type) -> list[object]:
-    named = issubclass(cls, tuple) and hasattr(cls, "_fields")
+def _field_types(cls: type[Any]) -> list[object]:
+    named: bool = hasattr(cls, "_fields") and tuple in cls.__mro__
     if not (named or dataclasses.is_dataclass(cls) or is_typeddict(cls) or issubclass(cls, msgspec.Struct)):
         return []
     try:
@@ -71,12 +71,25 @@ def _is_argument_of_generic(item: object, annotation: object) -> bool:
     return any(get_origin(part) is item for part in inside(annotation))
 
 
+def has_other_keys(annotation: object) -> bool:
+    """Whether it declares a dict whose keys are not plain text, such as `dict[int, str]`."""
+    for item in inside(annotation):
+        origin = get_origin(item)
+        if isinstance(origin, type) and issubclass(origin, Mapping) and get_args(item)[:1] != (str,):
+            return True
+    return False
+
+
 def compares_equal(annotation: object) -> bool:
     """Whether equal values of this type are `==`: no class in it compares by identity."""
     return not any(
-        isinstance(item, type) and bool(_field_types(item)) and item.__eq__ is object.__eq__
+        isinstance(item, type) and bool(_field_types(item)) and not _defines_equality(item)
         for item in inside(annotation)
     )
+
+
+def _defines_equality(cls: type[Any]) -> bool:
+    return any("__eq__" in base.__dict__ for base in cls.__mro__[:-1])
 
 
 def accepts_none(annotation: object) -> bool:
@@ -110,7 +123,8 @@ def _classes_of(member: object) -> tuple[type, ...] | None:
     if isinstance(member, NewType):
         return accepted_classes(member.__supertype__)
     if get_origin(member) is Literal:
-        return tuple(type(value) for value in get_args(member))
+        values: tuple[object, ...] = get_args(member)
+        return tuple([value.__class__ for value in values])
     cls = member if isinstance(member, type) and get_origin(member) is None else get_origin(member)
     if not isinstance(cls, type):
         return None
