@@ -10,10 +10,11 @@ from typing import Any
 from holdfast.protocol import messages
 from holdfast.protocol.framing import FrameDecoder
 from holdfast.protocol.messages import InputCommandMessage, Message, StartMessage, Value, frame
-from holdfast.sdk.attempt import Attempt, terminal_of
+from holdfast.sdk.attempt import Attempt
 from holdfast.sdk.context.payloads import Payloads
 from holdfast.sdk.endpoint.running import make_attempt
 from holdfast.sdk.handlers import Handler
+from holdfast.sdk.reports import terminal_of
 from holdfast.sdk.steps import PendingStep
 from holdfast.sdk.waits import failure_of
 

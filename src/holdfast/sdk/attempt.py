@@ -21,7 +21,6 @@ in flight are cancelled first, which needs their invocation ids: delivery waits 
 """
 
 import asyncio
-import traceback
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context as Variables
@@ -40,10 +39,16 @@ from holdfast.sdk.errors import (
     InvocationCancelled,
     RetryableError,
     SerdeError,
-    TerminalError,
-    UsageError,
 )
 from holdfast.sdk.loop.durable_loop import DurableLoop, DurableTimer, get_running_loop
+from holdfast.sdk.reports import (
+    argument_too_large,
+    exhausted,
+    misused,
+    report_of,
+    step_result_too_large,
+    terminal_of,
+)
 from holdfast.sdk.steps import PendingStep
 from holdfast.sdk.taking_down import take_down
 from holdfast.sdk.vm.machine import (
@@ -59,8 +64,6 @@ from holdfast.sdk.vm.machine import (
 from holdfast.sdk.waits import DurableFuture, failure_of
 
 STEP_GRACE_S = 5.0
-STACK_CHARS_MAX = 16 * 1024
-"""A stack trace travels to the server and is stored with the failure."""
 
 
 class AttemptPort(Protocol):
@@ -185,7 +188,7 @@ class Attempt:
         try:
             self.machine.propose(step.completion_id, result)
         except MessageTooLarge as error:
-            self._fail_attempt(self._too_large(step, error))
+            self._fail_attempt(step_result_too_large(step, error))
         self._after_step()
 
     def step_raised(self, step: PendingStep, error: Exception) -> None:
@@ -198,12 +201,12 @@ class Attempt:
             elapsed_ms = start.duration_since_last_stored_entry if step.retry_count else 0
             delay_ms = step.spec.retry.next_delay_ms(step.retry_count + 1, elapsed_ms)
             if delay_ms is None:
-                self.machine.propose(step.completion_id, failure_of(_exhausted(step, error)))
+                self.machine.propose(step.completion_id, failure_of(exhausted(step, error)))
                 self._after_step()
                 return
         if isinstance(error, RetryableError) and error.retry_after is not None:
             delay_ms = round(error.retry_after * 1000)
-        report = _report(error, f"step {step.spec.name}: ")
+        report = report_of(error, f"step {step.spec.name}: ")
         report.related_command_index = step.command_index
         report.related_command_name = step.spec.name
         report.related_command_type = int(MessageType.RUN_COMMAND)
@@ -229,10 +232,10 @@ class Attempt:
         except Mismatch as error:
             self._mismatch(error)
         except SerdeError as error:
-            self._fail_attempt(_report(error, "a result in the journal cannot be read: "))
+            self._fail_attempt(report_of(error, "a result in the journal cannot be read: "))
         except Exception as error:
             # A serde or codec of the user's may raise anything; the attempt fails, the process goes on.
-            self._fail_attempt(_report(error))
+            self._fail_attempt(report_of(error))
         if self._failing is not None:
             self._settle_failure()
         self._port.flush()
@@ -315,7 +318,7 @@ class Attempt:
             AttemptEnded: the attempt is being taken down.
         """
         if get_running_loop() is not self.loop:
-            raise _misused(what, self._task is not None and self._task.done())
+            raise misused(what, self._task is not None and self._task.done())
         if self.machine.ended or self._failing is not None or self.loop.ending:
             raise AttemptEnded
 
@@ -326,7 +329,7 @@ class Attempt:
         except Mismatch as error:
             self._mismatch(error)
         except MessageTooLarge as error:
-            raise _argument_too_large(error) from None
+            raise argument_too_large(error) from None
         raise AttemptEnded
 
     def take_stored(self, types: frozenset[MessageType]) -> tuple[int, bytes] | None:
@@ -460,7 +463,7 @@ class Attempt:
         elif (terminal := terminal_of(error)) is not None:
             self._end(failure_of(terminal))
         elif isinstance(error, Exception):
-            report = _report(error)
+            report = report_of(error)
             if self.machine.command_index:
                 index, name, type_ = self.machine.related_command()
                 report.related_command_index = index
@@ -468,7 +471,7 @@ class Attempt:
                 report.related_command_type = type_
             self._fail_attempt(report)
         else:
-            self._fail_attempt(_report(error, "the handler raised past `except Exception`: "))
+            self._fail_attempt(report_of(error, "the handler raised past `except Exception`: "))
 
     def _end(self, result: Value | Failure) -> None:
         self.machine.finish(result)
@@ -542,16 +545,6 @@ class Attempt:
             related_command_index=index,
         )
 
-    def _too_large(self, step: PendingStep, error: MessageTooLarge) -> ErrorMessage:
-        return ErrorMessage(
-            CODE_INTERNAL,
-            f"step {step.spec.name} returned {error.size} bytes; the limit is {error.limit}. Return a "
-            "reference (a key, a URL) and keep the data elsewhere",
-            related_command_index=step.command_index,
-            related_command_name=step.spec.name,
-            related_command_type=int(MessageType.RUN_COMMAND),
-        )
-
     def _take_down(self) -> None:
         running, self._running = self._running, {}
         for step in running.values():
@@ -599,57 +592,3 @@ class Attempt:
         while isinstance(waiter, asyncio.Task):
             waiter = waiter._fut_waiter  # type: ignore[attr-defined]
         return cast("asyncio.Future[Any]", waiter)
-
-
-def terminal_of(error: BaseException) -> TerminalError | None:
-    """The terminal error that an exception amounts to: itself, or a group with nothing but such."""
-    if isinstance(error, TerminalError):
-        return error
-    if isinstance(error, BaseExceptionGroup):
-        inner = [terminal_of(one) for one in error.exceptions]
-        found = [one for one in inner if one is not None]
-        if len(found) == len(inner):
-            return found[0]
-    return None
-
-
-def _exhausted(step: PendingStep, error: Exception) -> TerminalError:
-    return TerminalError(
-        f"step {step.spec.name} failed for the last time: {type(error).__name__}: {error}", code=CODE_INTERNAL
-    )
-
-
-def _report(error: BaseException, prefix: str = "") -> ErrorMessage:
-    stack = "".join(traceback.format_exception(error))
-    delay_ms = None
-    if isinstance(error, RetryableError) and error.retry_after is not None:
-        delay_ms = round(error.retry_after * 1000)
-    return ErrorMessage(
-        CODE_INTERNAL,
-        f"{prefix}{type(error).__name__}: {error}",
-        stack[-STACK_CHARS_MAX:],
-        next_retry_delay=delay_ms,
-    )
-
-
-def _misused(what: str, ended: bool) -> UsageError:
-    where = call_site()
-    at = f" (at {where})" if where else ""
-    if ended:
-        return UsageError(
-            "context_after_end",
-            f"{what} was called after the handler had ended{at}; await everything a handler starts before it "
-            "returns, and do not keep its context",
-        )
-    return UsageError(
-        "context_in_step",
-        f"{what} was called outside the handler's own code{at}: in a step, a thread or a task of another "
-        "event loop, where nothing can be journaled. Call it in the handler and hand the step what it needs",
-    )
-
-
-def _argument_too_large(error: MessageTooLarge) -> UsageError:
-    return UsageError(
-        "value_too_large",
-        f"{error}. Pass a reference (a key, a URL) and keep the data elsewhere",
-    )

@@ -1,39 +1,20 @@
 """The context of the handler that is running, for code that is not handed one."""
 
-from contextvars import ContextVar
-from typing import TYPE_CHECKING, TypeVar, overload
+from typing import TypeVar, cast, overload
 
+from holdfast.sdk.context.base import Context
+from holdfast.sdk.context.variable import current_or_none
 from holdfast.sdk.errors import UsageError
 from holdfast.sdk.steps import set_current
 
-if TYPE_CHECKING:
-    from holdfast.sdk.context.base import Context
-
-C = TypeVar("C", bound="Context")
-
-_current: "ContextVar[Context | None]" = ContextVar("holdfast_context", default=None)
-
-
-def enter(context: "Context") -> None:
-    """From here on, in this task and those it starts, `current()` is this one."""
-    _current.set(context)
-
-
-def leave() -> None:
-    """A step's body begins: it has no context."""
-    _current.set(None)
-
-
-def current_or_none() -> "Context | None":
-    """The context, None outside a handler and inside a step."""
-    return _current.get()
+C = TypeVar("C", bound=Context)
 
 
 @overload
-def current() -> "Context": ...
+def current() -> Context: ...
 @overload
 def current(kind: type[C]) -> C: ...
-def current(kind: type[C] | None = None) -> "C | Context":
+def current(kind: type[C] | None = None) -> C | Context:
     """The context of the running handler.
 
     Args:
@@ -42,7 +23,7 @@ def current(kind: type[C] | None = None) -> "C | Context":
         UsageError: `no_context`, outside a handler (a step counts as outside); `wrong_context`, the handler's
             is of another kind.
     """
-    context = _current.get()
+    context = cast(Context | None, current_or_none())
     if context is None:
         raise UsageError(
             "no_context",

@@ -20,16 +20,17 @@ from holdfast.protocol.framing import MessageType
 from holdfast.protocol.ids import awakeable_id
 from holdfast.protocol.results import Failure, Pairs, Value
 from holdfast.sdk.attempt import Attempt, CallInFlight
-from holdfast.sdk.context.ambient import leave
+from holdfast.sdk.context.commands import Commands
 from holdfast.sdk.context.handles import Awakeable, CallFuture, InvocationHandle, SendHandle
 from holdfast.sdk.context.payloads import Payloads, serde_of, serde_of_value
 from holdfast.sdk.context.request import Request
+from holdfast.sdk.context.variable import leave
 from holdfast.sdk.context_kinds import ContextBase, ContextKind
 from holdfast.sdk.durations import Duration, seconds_of
 from holdfast.sdk.errors import UsageError
 from holdfast.sdk.remote import Target
 from holdfast.sdk.steps import PendingStep, Step, spec_of
-from holdfast.sdk.waits import Decode, DurableFuture, no_value
+from holdfast.sdk.waits import DurableFuture, no_value
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -63,8 +64,7 @@ class Context(ContextBase):
     def __init__(
         self, attempt: Attempt, handler_name: str, payloads: Payloads, attempt_headers: Mapping[str, str]
     ) -> None:
-        self._attempt = attempt
-        self._payloads = payloads
+        self._commands = Commands(attempt, payloads)
         self._attempt_headers = attempt_headers
         self._random: random.Random | None = None
         self._request: Request | None = None
@@ -98,7 +98,7 @@ class Context(ContextBase):
         raises is journaled and raised here; any other exception is retried, by the step's policy
         (`holdfast.step(retry=...)`) or else the invocation's.
         """
-        attempt = self._enter("ctx.run")
+        attempt = self._commands.enter("ctx.run")
         name = None
         if isinstance(action, str):
             if not args:
@@ -118,7 +118,7 @@ class Context(ContextBase):
         spec = spec_of(action)
         function = action.function if isinstance(action, Step) else action
         completion_id = attempt.run_step(name or spec.name)
-        future: StepFuture[Any] = StepFuture(attempt.loop, self._payloads.decoder(spec.serde))
+        future: StepFuture[Any] = StepFuture(attempt.loop, self._commands.decode_with(spec.serde))
         variables = copy_context()
         variables.run(leave)
         future.step = PendingStep(
@@ -134,9 +134,9 @@ class Context(ContextBase):
         Args:
             duration: timedelta or seconds, from now.
         """
-        attempt = self._enter("ctx.sleep")
+        attempt = self._commands.enter("ctx.sleep")
         delay_s = _checked_seconds(duration, "the time to sleep")
-        return self._future(attempt.issue_sleep(delay_s, name), no_value)
+        return self._commands.future(attempt.issue_sleep(delay_s, name), no_value)
 
     def now(self) -> DurableFuture[datetime]:
         """The time in UTC, journaled: replays get the same."""
@@ -145,7 +145,7 @@ class Context(ContextBase):
     @property
     def random(self) -> random.Random:
         """Random numbers that replays repeat: a generator seeded with the invocation."""
-        attempt = self._enter("ctx.random")
+        attempt = self._commands.enter("ctx.random")
         if self._random is None:
             start = attempt.machine.start
             seed = start.random_seed if attempt.machine.version >= 6 else int.from_bytes(start.id, "big")
@@ -160,14 +160,14 @@ class Context(ContextBase):
     def request(self) -> Request:
         """The invocation's id, headers and raw input."""
         if self._request is None:
-            machine = self._attempt.machine
+            machine = self._commands.attempt.machine
             start, value = machine.start, machine.input.value
             self._request = Request(
                 start.debug_id,
                 start.key,
                 dict(machine.input.headers),
                 self._attempt_headers,
-                self._payloads.raw(b"" if value is None else value.content),
+                self._commands.payloads.raw(b"" if value is None else value.content),
                 start.idempotency_key,
                 start.retry_count_since_last_stored_entry,
             )
@@ -176,13 +176,13 @@ class Context(ContextBase):
     @property
     def invocation_id(self) -> str:
         """Printable, `inv_1...`."""
-        return self._attempt.machine.start.debug_id
+        return self._commands.attempt.machine.start.debug_id
 
     @property
     def is_replaying(self) -> bool:
         """Whether what the handler does now is known from an earlier attempt. For logging: decide nothing by
         it."""
-        machine = self._attempt.machine
+        machine = self._commands.attempt.machine
         return machine.replaying or machine.has_notifications
 
     # Other handlers.
@@ -227,7 +227,7 @@ class Context(ContextBase):
         Returns:
             A future: await it for the result. It fails with the `TerminalError` the callee ended with.
         """
-        attempt = self._enter("ctx.call")
+        attempt = self._commands.enter("ctx.call")
         parameter = self._argument(target, argument, key)
         machine = attempt.machine
         id_completion, completion_id = machine.new_completion_id(), machine.new_completion_id()
@@ -242,8 +242,8 @@ class Context(ContextBase):
             result_completion_id=completion_id,
         )
         attempt.issue(MessageType.CALL_COMMAND, command.encode())
-        id_ = self._id_future(id_completion)
-        result = CallFuture[O](attempt.loop, self._payloads.decoder(target.output), self, id_)
+        id_ = self._commands.id_future(id_completion)
+        result = CallFuture[O](attempt.loop, self._commands.decode_with(target.output), self._commands, id_)
         attempt.wait(completion_id, result)
         attempt.add_call(CallInFlight(id_, result))
         return result
@@ -283,7 +283,7 @@ class Context(ContextBase):
         headers: Mapping[str, str] | None = None,
     ) -> SendHandle:
         """Start another handler without waiting for it, at once or after `delay`; otherwise as `call`."""
-        attempt = self._enter("ctx.send")
+        attempt = self._commands.enter("ctx.send")
         parameter = self._argument(target, argument, key)
         invoke_time = 0
         if delay is not None:
@@ -300,7 +300,7 @@ class Context(ContextBase):
             invocation_id_notification_idx=id_completion,
         )
         attempt.issue(MessageType.ONE_WAY_CALL_COMMAND, command.encode())
-        return SendHandle(self, self._id_future(id_completion))
+        return SendHandle(self._commands, self._commands.id_future(id_completion))
 
     @overload
     def invocation(self, invocation_id: str, /) -> InvocationHandle[Any]: ...
@@ -308,11 +308,11 @@ class Context(ContextBase):
     def invocation(self, invocation_id: str, type: type[T], /) -> InvocationHandle[T]: ...
     def invocation(self, invocation_id: str, type: object = None, /) -> InvocationHandle[Any]:  # noqa: A002
         """Another invocation, to attach to, cancel or signal. `type` is that of its result."""
-        return InvocationHandle(self, invocation_id, type)
+        return InvocationHandle(self._commands, invocation_id, type)
 
     def cancel(self, invocation_id: str) -> None:
         """Cancel another invocation."""
-        self.invocation(invocation_id).cancel()
+        self._commands.cancel(invocation_id)
 
     # Awakeables and signals.
 
@@ -322,16 +322,16 @@ class Context(ContextBase):
     def awakeable(self, type: type[T], /) -> Awakeable[T]: ...
     def awakeable(self, type: object = None, /) -> Awakeable[Any]:  # noqa: A002
         """A value that something outside will give, by the awakeable's id. `type` is that of the value."""
-        attempt = self._enter("ctx.awakeable")
+        attempt = self._commands.enter("ctx.awakeable")
         signal_id = attempt.machine.new_signal_id()
-        future: DurableFuture[Any] = DurableFuture(attempt.loop, self._payloads.decoder(serde_of(type)))
+        future: DurableFuture[Any] = DurableFuture(attempt.loop, self._commands.decode_with(serde_of(type)))
         attempt.wait_signal(signal_id, future)
         return Awakeable(awakeable_id(attempt.machine.start.id, signal_id), future)
 
     def resolve_awakeable(self, id_: str, value: object = None, /, *, type: object = None) -> None:  # noqa: A002
         """Complete an awakeable, of this invocation or another. `type` is needed where the value's own class
         does not say how it is written (a list of models)."""
-        payload = self._payloads.encode(serde_of_value(value, type), value, f"awakeable {id_}")
+        payload = self._commands.payloads.encode(serde_of_value(value, type), value, f"awakeable {id_}")
         self._complete_awakeable(id_, Value(payload))
 
     def reject_awakeable(self, id_: str, message: str, code: int = 500) -> None:
@@ -339,7 +339,7 @@ class Context(ContextBase):
         self._complete_awakeable(id_, Failure(code, message))
 
     def _complete_awakeable(self, id_: str, result: Value | Failure) -> None:
-        attempt = self._enter("ctx.resolve_awakeable")
+        attempt = self._commands.enter("ctx.resolve_awakeable")
         attempt.issue(
             MessageType.COMPLETE_AWAKEABLE_COMMAND, CompleteAwakeableCommandMessage(id_, result).encode()
         )
@@ -350,26 +350,12 @@ class Context(ContextBase):
     def signal(self, name: str, type: type[T], /) -> DurableFuture[T]: ...
     def signal(self, name: str, type: object = None, /) -> DurableFuture[Any]:  # noqa: A002
         """The next signal of this name sent to this invocation; each is taken once, in order of arrival."""
-        attempt = self._enter("ctx.signal")
-        future: DurableFuture[Any] = DurableFuture(attempt.loop, self._payloads.decoder(serde_of(type)))
+        attempt = self._commands.enter("ctx.signal")
+        future: DurableFuture[Any] = DurableFuture(attempt.loop, self._commands.decode_with(serde_of(type)))
         attempt.wait_named(name, future)
         return future
 
     # Inside.
-
-    def _enter(self, what: str) -> Attempt:
-        """The attempt, if handler code of it is running right now."""
-        attempt = self._attempt
-        attempt.check_usable(what)
-        return attempt
-
-    def _future(self, completion_id: int, decode: Decode, void: Any = None) -> DurableFuture[Any]:
-        future: DurableFuture[Any] = DurableFuture(self._attempt.loop, decode, void)
-        self._attempt.wait(completion_id, future)
-        return future
-
-    def _id_future(self, completion_id: int) -> DurableFuture[str]:
-        return self._future(completion_id, no_value)
 
     def _argument(self, target: Target[Any, Any], argument: Any, key: str | None) -> bytes:
         name = f"{target.service.name}/{target.name}"
@@ -379,7 +365,7 @@ class Context(ContextBase):
             )
         if key and target.keyed is False:
             raise UsageError("key_unexpected", f"{name} belongs to a plain service; leave out key={key!r}")
-        return self._payloads.encode(target.input, argument, f"the argument of {name}")
+        return self._commands.payloads.encode(target.input, argument, f"the argument of {name}")
 
     if not TYPE_CHECKING:
 

@@ -1,7 +1,7 @@
 """What context methods give back: results to await, and the invocations, promises and signals behind them."""
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from holdfast.protocol.commands import (
     AttachInvocationCommandMessage,
@@ -9,19 +9,16 @@ from holdfast.protocol.commands import (
     SendSignalCommandMessage,
 )
 from holdfast.protocol.framing import MessageType
-from holdfast.protocol.results import VOID, Failure, Value
+from holdfast.protocol.results import Failure, Value
 from holdfast.protocol.state_commands import (
     CompletePromiseCommandMessage,
     GetPromiseCommandMessage,
     PeekPromiseCommandMessage,
 )
+from holdfast.sdk.context.commands import Commands
 from holdfast.sdk.context.payloads import serde_of, serde_of_value
-from holdfast.sdk.vm.machine import CANCEL_SIGNAL
+from holdfast.sdk.loop.durable_loop import DurableLoop
 from holdfast.sdk.waits import DurableFuture, no_value
-
-if TYPE_CHECKING:
-    from holdfast.sdk.context.base import Context
-    from holdfast.sdk.loop.durable_loop import DurableLoop
 
 T = TypeVar("T")
 
@@ -29,9 +26,9 @@ T = TypeVar("T")
 class CallFuture(DurableFuture[T]):
     """A call in flight: await it for its result; it fails with the `TerminalError` the callee ended with."""
 
-    def __init__(self, loop: "DurableLoop", decode: Any, context: "Context", id_: DurableFuture[str]) -> None:
+    def __init__(self, loop: DurableLoop, decode: Any, commands: Commands, id_: DurableFuture[str]) -> None:
         super().__init__(loop, decode)
-        self._context = context
+        self._commands = commands
         self._id = id_
 
     def invocation_id(self) -> DurableFuture[str]:
@@ -40,14 +37,14 @@ class CallFuture(DurableFuture[T]):
 
     async def cancel_invocation(self) -> None:
         """Cancel the callee. `cancel()`, which every future has, only stops waiting for it."""
-        self._context.cancel(await self._id)
+        self._commands.cancel(await self._id)
 
 
 class SendHandle:
     """A message sent: it goes on whatever becomes of the sender."""
 
-    def __init__(self, context: "Context", id_: DurableFuture[str]) -> None:
-        self._context = context
+    def __init__(self, commands: Commands, id_: DurableFuture[str]) -> None:
+        self._commands = commands
         self._id = id_
 
     def invocation_id(self) -> DurableFuture[str]:
@@ -56,55 +53,53 @@ class SendHandle:
 
     async def cancel(self) -> None:
         """Cancel the invocation it started."""
-        self._context.cancel(await self._id)
+        self._commands.cancel(await self._id)
 
 
 class InvocationHandle(Generic[T]):
     """Another invocation, by its id; `Context.invocation` gives it."""
 
-    def __init__(self, context: "Context", invocation_id: str, annotation: object) -> None:
-        self._context = context
+    def __init__(self, commands: Commands, invocation_id: str, annotation: object) -> None:
+        self._commands = commands
         self._serde = serde_of(annotation)
         self.invocation_id = invocation_id
 
     def attach(self) -> DurableFuture[T]:
         """Its result, when it ends; fails as it fails, or with code 404 when there is no such invocation."""
-        context = self._context
-        attempt = context._enter("attach")
+        commands = self._commands
+        attempt = commands.enter("attach")
         completion_id = attempt.machine.new_completion_id()
         attempt.issue(
             MessageType.ATTACH_INVOCATION_COMMAND,
             AttachInvocationCommandMessage(self.invocation_id, completion_id).encode(),
         )
-        return context._future(completion_id, context._payloads.decoder(self._serde))
+        return commands.future(completion_id, commands.decode_with(self._serde))
 
     def output(self) -> DurableFuture[T | None]:
         """Its result if it has ended, else None."""
-        context = self._context
-        attempt = context._enter("output")
+        commands = self._commands
+        attempt = commands.enter("output")
         completion_id = attempt.machine.new_completion_id()
         attempt.issue(
             MessageType.GET_INVOCATION_OUTPUT_COMMAND,
             GetInvocationOutputCommandMessage(self.invocation_id, completion_id).encode(),
         )
-        return context._future(completion_id, context._payloads.decoder(self._serde))
+        return commands.future(completion_id, commands.decode_with(self._serde))
 
     def cancel(self) -> None:
         """Cancel it. Returns at once; the cancellation is journaled and delivered."""
-        attempt = self._context._enter("cancel")
-        message = SendSignalCommandMessage(self.invocation_id, idx=CANCEL_SIGNAL, result=VOID)
-        attempt.issue(MessageType.SEND_SIGNAL_COMMAND, message.encode())
+        self._commands.cancel(self.invocation_id)
 
     def signal(self, name: str) -> "SignalHandle":
         """A named signal of it, to be resolved or rejected."""
-        return SignalHandle(self._context, self.invocation_id, name)
+        return SignalHandle(self._commands, self.invocation_id, name)
 
 
 class SignalHandle:
     """A named signal of another invocation, which waits for it with `ctx.signal(name)`."""
 
-    def __init__(self, context: "Context", invocation_id: str, name: str) -> None:
-        self._context = context
+    def __init__(self, commands: Commands, invocation_id: str, name: str) -> None:
+        self._commands = commands
         self._invocation_id = invocation_id
         self._name = name
 
@@ -112,14 +107,14 @@ class SignalHandle:
         """Send it with a value. `type` is needed where the value's own class does not say how it is
         written (a list of models)."""
         serde = serde_of_value(value, type)
-        self._send(Value(self._context._payloads.encode(serde, value, f"signal {self._name}")))
+        self._send(Value(self._commands.payloads.encode(serde, value, f"signal {self._name}")))
 
     def reject(self, message: str, code: int = 500) -> None:
         """Send a failure: the waiting handler gets a `TerminalError`."""
         self._send(Failure(code, message))
 
     def _send(self, result: Value | Failure) -> None:
-        attempt = self._context._enter("signal")
+        attempt = self._commands.enter("signal")
         signal = SendSignalCommandMessage(self._invocation_id, name=self._name, result=result)
         attempt.issue(MessageType.SEND_SIGNAL_COMMAND, signal.encode())
 
@@ -147,8 +142,8 @@ class Awakeable(Generic[T]):
 class DurablePromise(Generic[T]):
     """A value that handlers of one workflow give each other: completed once, awaited by any number."""
 
-    def __init__(self, context: "Context", name: str, annotation: object) -> None:
-        self._context = context
+    def __init__(self, commands: Commands, name: str, annotation: object) -> None:
+        self._commands = commands
         self._annotation = annotation
         self._serde = serde_of(annotation)
         self.name = name
@@ -158,37 +153,37 @@ class DurablePromise(Generic[T]):
 
     def get(self) -> DurableFuture[T]:
         """Its value, when it is completed; a rejection is raised as `TerminalError`."""
-        context = self._context
-        attempt = context._enter("promise")
+        commands = self._commands
+        attempt = commands.enter("promise")
         completion_id = attempt.machine.new_completion_id()
         attempt.issue(
             MessageType.GET_PROMISE_COMMAND, GetPromiseCommandMessage(self.name, completion_id).encode()
         )
-        return context._future(completion_id, context._payloads.decoder(self._serde))
+        return commands.future(completion_id, commands.decode_with(self._serde))
 
     def peek(self) -> DurableFuture[T | None]:
         """Its value if it is completed, else None, without waiting for it."""
-        context = self._context
-        attempt = context._enter("promise")
+        commands = self._commands
+        attempt = commands.enter("promise")
         completion_id = attempt.machine.new_completion_id()
         attempt.issue(
             MessageType.PEEK_PROMISE_COMMAND, PeekPromiseCommandMessage(self.name, completion_id).encode()
         )
-        return context._future(completion_id, context._payloads.decoder(self._serde))
+        return commands.future(completion_id, commands.decode_with(self._serde))
 
     def resolve(self, value: T) -> DurableFuture[None]:
         """Complete it. Awaited, it tells: code 409 when it was completed before."""
         serde = serde_of_value(value, self._annotation)
-        return self._complete(Value(self._context._payloads.encode(serde, value, f"promise {self.name}")))
+        return self._complete(Value(self._commands.payloads.encode(serde, value, f"promise {self.name}")))
 
     def reject(self, message: str, code: int = 500) -> DurableFuture[None]:
         """Complete it with a failure; otherwise as `resolve`."""
         return self._complete(Failure(code, message))
 
     def _complete(self, completion: Value | Failure) -> DurableFuture[None]:
-        context = self._context
-        attempt = context._enter("promise")
+        commands = self._commands
+        attempt = commands.enter("promise")
         completion_id = attempt.machine.new_completion_id()
         command = CompletePromiseCommandMessage(self.name, completion, completion_id)
         attempt.issue(MessageType.COMPLETE_PROMISE_COMMAND, command.encode())
-        return context._future(completion_id, no_value)
+        return commands.future(completion_id, no_value)

@@ -41,7 +41,7 @@ class SharedObjectContext(Context):
     @property
     def key(self) -> str:
         """The key of this object or workflow."""
-        return self._attempt.machine.start.key
+        return self._commands.attempt.machine.start.key
 
     @overload
     def get(self, name: str, /) -> DurableFuture[Any]: ...
@@ -51,11 +51,11 @@ class SharedObjectContext(Context):
     def get(self, name: str, type: type[T], /, default: T) -> DurableFuture[T]: ...
     def get(self, name: str, type: object = None, /, default: Any = None) -> DurableFuture[Any]:  # noqa: A002
         """A value of the state; `default` when it is not set. `type` is that of the value."""
-        attempt = self._enter("ctx.get")
+        attempt = self._commands.enter("ctx.get")
         machine, key = attempt.machine, name.encode()
         completion_id = machine.new_completion_id()
         future: DurableFuture[Any] = DurableFuture(
-            attempt.loop, self._payloads.decoder(serde_of(type)), default
+            attempt.loop, self._commands.decode_with(serde_of(type)), default
         )
         stored = attempt.take_stored(STATE_READS)
         if stored is not None:
@@ -78,7 +78,7 @@ class SharedObjectContext(Context):
 
     def state_keys(self) -> DurableFuture[list[str]]:
         """The names of all values that are set, sorted."""
-        attempt = self._enter("ctx.state_keys")
+        attempt = self._commands.enter("ctx.state_keys")
         machine = attempt.machine
         completion_id = machine.new_completion_id()
         future: DurableFuture[list[str]] = DurableFuture(attempt.loop, no_value)
@@ -105,22 +105,22 @@ class StateWrites(SharedObjectContext):
     def set(self, name: str, value: object, /, *, type: object = None) -> None:  # noqa: A002
         """Set a value of the state. `type` is needed where the value's own class does not say how it is
         written (a list of models)."""
-        attempt = self._enter("ctx.set")
-        payload = self._payloads.encode(serde_of_value(value, type), value, f"state {name!r}")
+        attempt = self._commands.enter("ctx.set")
+        payload = self._commands.payloads.encode(serde_of_value(value, type), value, f"state {name!r}")
         key = name.encode()
         attempt.issue(MessageType.SET_STATE_COMMAND, SetStateCommandMessage(key, Value(payload)).encode())
         attempt.machine.state.set(key, payload)
 
     def clear(self, name: str, /) -> None:
         """Unset a value of the state."""
-        attempt = self._enter("ctx.clear")
+        attempt = self._commands.enter("ctx.clear")
         key = name.encode()
         attempt.issue(MessageType.CLEAR_STATE_COMMAND, ClearStateCommandMessage(key).encode())
         attempt.machine.state.clear(key)
 
     def clear_all(self) -> None:
         """Unset the whole state of this key."""
-        attempt = self._enter("ctx.clear_all")
+        attempt = self._commands.enter("ctx.clear_all")
         attempt.issue(MessageType.CLEAR_ALL_STATE_COMMAND, ClearAllStateCommandMessage().encode())
         attempt.machine.state.clear_all()
 
@@ -142,7 +142,7 @@ class SharedWorkflowContext(SharedObjectContext):
     def promise(self, name: str, type: type[T], /) -> DurablePromise[T]: ...
     def promise(self, name: str, type: object = None, /) -> DurablePromise[Any]:  # noqa: A002
         """A durable promise of this workflow. `type` is that of its value."""
-        return DurablePromise(self, name, type)
+        return DurablePromise(self._commands, name, type)
 
 
 class WorkflowContext(SharedWorkflowContext, StateWrites):

@@ -1,4 +1,8 @@
-"""Values to payload bytes and back, with the app's codec around the serde."""
+"""Values to payload bytes and back, with the app's codec around the serde.
+
+An empty payload stays empty: it is what a handler without input is called with, and callers may not send such
+a handler any body.
+"""
 
 from typing import Any
 
@@ -29,18 +33,18 @@ class Payloads:
             raise type(error)(error.code, f"{what}: {error.message}") from None
         except Exception as error:
             raise UsageError("serde_failed", f"{what}: {type(error).__name__}: {error}") from error
-        return data if self.codec is None else self.codec.encode(data)
+        return data if self.codec is None or not data else self.codec.encode(data)
 
     def decoder(self, serde: Serde[Any]) -> Decode:
         """Payload to value."""
         codec = self.codec
         if codec is None:
             return serde.deserialize
-        return lambda data: serde.deserialize(codec.decode(data))
+        return lambda data: serde.deserialize(codec.decode(data) if data else data)
 
     def raw(self, data: bytes) -> bytes:
         """The bytes under the codec."""
-        return data if self.codec is None else self.codec.decode(data)
+        return data if self.codec is None or not data else self.codec.decode(data)
 
 
 def serde_of(annotation: object) -> Serde[Any]:

@@ -15,8 +15,9 @@ from holdfast.sdk.endpoint.answers import Answer
 from holdfast.sdk.endpoint.routes import Invoke, Routes
 from holdfast.sdk.endpoint.running import make_attempt
 from holdfast.sdk.endpoint.step_runner import StepRunner
-from holdfast.sdk.serde import Codec
 from holdfast.sdk.handlers import ServiceDefinition
+from holdfast.sdk.strict import loop_maker, setting
+from holdfast.sdk.serde import Codec
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -34,6 +35,8 @@ class App:
         bidirectional: what discovery says about the mode. None: full duplex where the discovery request came
             over HTTP/2.
         max_message_bytes: largest single message, in and out.
+        strict: whether handler code that does I/O or takes clocks and chance outside steps fails. None: as
+            `HOLDFAST_STRICT` says, else in tests only (`holdfast.sdk.strict`).
     Raises:
         UsageError: two services of one name, a workflow without a main handler, types that nothing can read.
     """
@@ -46,10 +49,12 @@ class App:
         codec: Codec | None = None,
         bidirectional: bool | None = None,
         max_message_bytes: int = MESSAGE_BYTES_MAX,
+        strict: bool | None = None,
     ) -> None:
         self.routes = Routes(services, identity_keys, bidirectional)
         self.payloads = Payloads(codec)
         self.max_message_bytes = max_message_bytes
+        self.strict = setting(strict)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI 3."""
@@ -77,7 +82,13 @@ class App:
 
         runner = StepRunner(loop, self.payloads, send_body)
         attempt = make_attempt(
-            invoke.handler, invoke.version, self.payloads, runner, headers, self.max_message_bytes
+            invoke.handler,
+            invoke.version,
+            self.payloads,
+            runner,
+            headers,
+            self.max_message_bytes,
+            loop_maker(self.strict),
         )
         runner.attempt = attempt
         await send({"type": "http.response.start", "status": 200, "headers": invoke.response_headers})

@@ -5,11 +5,12 @@ from typing import Any
 
 from holdfast.protocol.framing import MESSAGE_BYTES_MAX
 from holdfast.sdk.attempt import Attempt, AttemptPort, HandlerMain
-from holdfast.sdk.context.ambient import enter
 from holdfast.sdk.context.kinds import make_context
 from holdfast.sdk.context.payloads import Payloads
+from holdfast.sdk.context.variable import enter
 from holdfast.sdk.errors import DeserializeError, TerminalError
 from holdfast.sdk.handlers import Handler
+from holdfast.sdk.strict import MakeLoop
 from holdfast.sdk.vm.machine import Machine
 
 BAD_INPUT = 400
@@ -22,10 +23,18 @@ def make_attempt(
     port: AttemptPort,
     attempt_headers: Mapping[str, str],
     max_message_bytes: int = MESSAGE_BYTES_MAX,
+    make_loop: MakeLoop | None = None,
 ) -> Attempt:
-    """An attempt of this handler; nothing runs before its replay has been fed."""
+    """An attempt of this handler; nothing runs before its replay has been fed.
+
+    Args:
+        make_loop: its loop where that is not the plain one (`strict.loop_maker`).
+    """
     machine = Machine(version, payloads.raw, max_message_bytes)
-    return Attempt(machine, port, _main(handler, payloads, attempt_headers))
+    attempt = Attempt(machine, port, _main(handler, payloads, attempt_headers))
+    if make_loop is not None:
+        attempt.loop = make_loop(attempt)
+    return attempt
 
 
 def _main(handler: Handler[Any, Any], payloads: Payloads, attempt_headers: Mapping[str, str]) -> HandlerMain:

@@ -11,8 +11,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from holdfast.protocol.results import Failure
-from holdfast.sdk.attempt import Attempt, terminal_of
+from holdfast.sdk.attempt import Attempt
 from holdfast.sdk.context.payloads import Payloads
+from holdfast.sdk.reports import terminal_of
 from holdfast.sdk.steps import PendingStep
 from holdfast.sdk.waits import failure_of
 

@@ -188,7 +188,7 @@ class DurableLoop(asyncio.AbstractEventLoop):
             future.set_exception(AttemptEnded())
         return future
 
-    def create_task(  # type: ignore[override]
+    def create_task(
         self,
         coro: Coroutine[Any, Any, T] | Generator[Any, None, T],
         *,

@@ -1,0 +1,83 @@
+"""What an attempt says when something goes wrong: reports for the server, errors for the handler."""
+
+import traceback
+
+from holdfast.protocol.control import ErrorMessage
+from holdfast.protocol.framing import MessageType
+from holdfast.sdk.call_site import call_site
+from holdfast.sdk.errors import RetryableError, TerminalError, UsageError
+from holdfast.sdk.steps import PendingStep
+from holdfast.sdk.vm.machine import CODE_INTERNAL, MessageTooLarge
+
+STACK_CHARS_MAX = 16 * 1024
+"""A stack trace travels to the server and is stored with the failure."""
+
+
+def terminal_of(error: BaseException) -> TerminalError | None:
+    """The terminal error that an exception amounts to: itself, or a group with nothing but such."""
+    if isinstance(error, TerminalError):
+        return error
+    if isinstance(error, BaseExceptionGroup):
+        inner = [terminal_of(one) for one in error.exceptions]
+        found = [one for one in inner if one is not None]
+        if len(found) == len(inner):
+            return found[0]
+    return None
+
+
+def exhausted(step: PendingStep, error: Exception) -> TerminalError:
+    """What a step fails with when its retry policy is used up."""
+    return TerminalError(
+        f"step {step.spec.name} failed for the last time: {type(error).__name__}: {error}", code=CODE_INTERNAL
+    )
+
+
+def report_of(error: BaseException, prefix: str = "") -> ErrorMessage:
+    """The failed attempt as the server is told of it: text, stack, and when to try again."""
+    stack = "".join(traceback.format_exception(error))
+    delay_ms = None
+    if isinstance(error, RetryableError) and error.retry_after is not None:
+        delay_ms = round(error.retry_after * 1000)
+    return ErrorMessage(
+        CODE_INTERNAL,
+        f"{prefix}{type(error).__name__}: {error}",
+        stack[-STACK_CHARS_MAX:],
+        next_retry_delay=delay_ms,
+    )
+
+
+def misused(what: str, ended: bool) -> UsageError:
+    """A context method where nothing can be journaled."""
+    where = call_site()
+    at = f" (at {where})" if where else ""
+    if ended:
+        return UsageError(
+            "context_after_end",
+            f"{what} was called after the handler had ended{at}; await everything a handler starts before it "
+            "returns, and do not keep its context",
+        )
+    return UsageError(
+        "context_in_step",
+        f"{what} was called outside the handler's own code{at}: in a step, a thread or a task of another "
+        "event loop, where nothing can be journaled. Call it in the handler and hand the step what it needs",
+    )
+
+
+def argument_too_large(error: MessageTooLarge) -> UsageError:
+    """A command larger than one message may be."""
+    return UsageError(
+        "value_too_large",
+        f"{error}. Pass a reference (a key, a URL) and keep the data elsewhere",
+    )
+
+
+def step_result_too_large(step: PendingStep, error: MessageTooLarge) -> ErrorMessage:
+    """A result larger than one message may be."""
+    return ErrorMessage(
+        CODE_INTERNAL,
+        f"step {step.spec.name} returned {error.size} bytes; the limit is {error.limit}. Return a "
+        "reference (a key, a URL) and keep the data elsewhere",
+        related_command_index=step.command_index,
+        related_command_name=step.spec.name,
+        related_command_type=int(MessageType.RUN_COMMAND),
+    )
