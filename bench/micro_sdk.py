@@ -14,6 +14,8 @@ import time
 from collections.abc import MutableMapping
 from typing import Any
 
+import uvloop
+
 from holdfast.protocol.framing import FrameDecoder, MessageType
 from holdfast.protocol.messages import (
     InputCommandMessage,
@@ -117,9 +119,5 @@ async def profiled() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        import uvloop
-    except ImportError:
-        uvloop = None  # type: ignore[assignment]
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop if uvloop else None) as runner:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(profiled() if "profile" in sys.argv else main())

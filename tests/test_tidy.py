@@ -28,6 +28,8 @@ MAY_IMPORT = {
     "partition": {"partition", "core", "protocol", "storage", "timers", "catalog"},
     "invoker": {"invoker", "core", "protocol", "storage", "timers", "catalog", "partition"},
     "invoker.http": {"invoker.http"},
+    "sdk": {"sdk", "protocol"},
+    "client": {"client", "sdk", "protocol"},
 }
 """Packages whose arrows are listed whole; `invoker.http` is a package of its own inside the invoker."""
 
@@ -35,10 +37,11 @@ MUST_NOT_IMPORT = {
     "ingress": {"server", "cli", "admin"},
     "admin": {"server", "cli"},
     "query": {"server", "cli"},
+    "testing": {"cli"},
 }
 """Packages at the edge, for which only these arrows are forbidden."""
 
-SERVER_USERS = {"server", "cli"}
+SERVER_USERS = {"server", "cli", "testing"}
 
 
 def modules() -> dict[str, Path]:
@@ -101,7 +104,7 @@ def _http_by_owner(source: str, target: str) -> bool:
     return source == "invoker" and target == "invoker.http"
 
 
-def test_nobody_imports_the_server_but_the_command_line() -> None:
+def test_nobody_imports_the_server_but_the_command_line_and_testing() -> None:
     bent = [w for w, source, target in arrows() if target in SERVER_USERS and source not in SERVER_USERS]
     assert not bent, "\n".join(bent)
 
@@ -114,8 +117,10 @@ def test_every_package_is_ruled() -> None:
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
+    # The front door `holdfast` names what is public without loading it: it is on nobody's path.
     graph = {
-        name: sorted({to for _, to in imports(name) if to in MODULES and to != name}) for name in MODULES
+        name: sorted({to for _, to in imports(name) if to in MODULES and to not in (name, "")})
+        for name in MODULES
     }
     circles = sorted({" -> ".join(circle) for circle in _circles(graph)})
     assert not circles, "\n".join(circles)
