@@ -252,7 +252,7 @@ def _refusal(name: str, cure: str) -> Callable[..., NoReturn]:
 
 _STEP = "Wrap it in a step: `await ctx.run(function, ...)`"
 _THREAD = "Wrap it in a step: `await ctx.run(function, ...)` runs plain functions in a thread"
-_CURES = {
+REFUSED = {
     "run_in_executor": _THREAD,
     "call_soon_threadsafe": "Results of other threads come through steps, awakeables or signals",
     "run_forever": "The server runs the handler; just await",
@@ -270,7 +270,7 @@ _CURES = {
     _STEP,
 )  # fmt: skip
 
-for _name, _cure in _CURES.items():
+for _name, _cure in REFUSED.items():
     setattr(DurableLoop, _name, _refusal(_name, _cure))
 
 
