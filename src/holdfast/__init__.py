@@ -6,11 +6,14 @@ client does not load what handlers need, and the server loads neither.
 
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+from holdfast.sdk.version import VERSION
+
+__version__ = VERSION
 
 if TYPE_CHECKING:
     from holdfast.client import Client as Client
     from holdfast.client import SyncClient as SyncClient
+    from holdfast.sdk.allowing import allow_unrecorded as allow_unrecorded
     from holdfast.sdk.context import Awakeable as Awakeable
     from holdfast.sdk.context import CallFuture as CallFuture
     from holdfast.sdk.context import Context as Context
@@ -72,6 +75,7 @@ _HOMES = {
     "VirtualObject": "holdfast.sdk.services",
     "Workflow": "holdfast.sdk.services",
     "WorkflowContext": "holdfast.sdk.context",
+    "allow_unrecorded": "holdfast.sdk.allowing",
     "app": "holdfast.sdk.endpoint.make",
     "current": "holdfast.sdk.context",
     "remote": "holdfast.sdk.remote",

@@ -3,9 +3,9 @@
 import json
 from dataclasses import dataclass
 
-from holdfast import __version__
+from holdfast.sdk.version import VERSION
 
-SERVER_NAME = f"holdfast-python/{__version__}"
+SERVER_NAME = f"holdfast-python/{VERSION}"
 
 Headers = list[tuple[bytes, bytes]]
 
