@@ -45,6 +45,7 @@ def discover(
     bidirectional: bool,
     *,
     lambda_compression: str | None = None,
+    max_protocol_version: int = VERSION_MAX,
 ) -> tuple[str, bytes]:
     """The answer to a discovery request: content type and body.
 
@@ -52,6 +53,7 @@ def discover(
         accept: the request's accept header, empty when it had none.
         bidirectional: whether attempts can receive notifications while they run.
         lambda_compression: "zstd" when this Lambda function reads compressed requests.
+        max_protocol_version: the newest version that servers may choose.
     Raises:
         UnsupportedVersion: `accept` names no manifest version; answer 415 with its message.
         UsageError: an option that the newest version asked for has no field for, or something that no server
@@ -59,7 +61,12 @@ def discover(
     """
     version = choose_manifest_version(accept)
     manifest = manifest_of(services, bidirectional)
-    manifest = replace(manifest, manifest_version=version, lambda_compression=lambda_compression)
+    manifest = replace(
+        manifest,
+        manifest_version=version,
+        max_protocol_version=max_protocol_version,
+        lambda_compression=lambda_compression,
+    )
     content_type = MANIFEST_CONTENT_TYPES[version]
     try:
         body = encode_manifest(manifest)

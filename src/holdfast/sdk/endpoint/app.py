@@ -10,14 +10,15 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
 from holdfast.protocol.framing import MESSAGE_BYTES_MAX
+from holdfast.protocol.versions import VERSION_MAX
 from holdfast.sdk.context.payloads import Payloads
 from holdfast.sdk.endpoint.answers import Answer
 from holdfast.sdk.endpoint.routes import Invoke, Routes
 from holdfast.sdk.endpoint.running import make_attempt
 from holdfast.sdk.endpoint.step_runner import StepRunner
 from holdfast.sdk.handlers import ServiceDefinition
-from holdfast.sdk.strict import loop_maker, setting
 from holdfast.sdk.serde import Codec
+from holdfast.sdk.strict import loop_maker, setting
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -35,10 +36,13 @@ class App:
         bidirectional: what discovery says about the mode. None: full duplex where the discovery request came
             over HTTP/2.
         max_message_bytes: largest single message, in and out.
+        max_protocol_version: the newest version discovery offers, 5 to 7. Lower it where this code and older
+            code of yours serve the same invocations, until the older is gone.
         strict: whether handler code that does I/O or takes clocks and chance outside steps fails. None: as
             `HOLDFAST_STRICT` says, else in tests only (`holdfast.sdk.strict`).
     Raises:
-        UsageError: two services of one name, a workflow without a main handler, types that nothing can read.
+        UsageError: two services of one name, a workflow without a main handler, types that nothing can read,
+            a protocol version that is none of ours.
     """
 
     def __init__(
@@ -49,9 +53,10 @@ class App:
         codec: Codec | None = None,
         bidirectional: bool | None = None,
         max_message_bytes: int = MESSAGE_BYTES_MAX,
+        max_protocol_version: int = VERSION_MAX,
         strict: bool | None = None,
     ) -> None:
-        self.routes = Routes(services, identity_keys, bidirectional)
+        self.routes = Routes(services, identity_keys, bidirectional, max_protocol_version)
         self.payloads = Payloads(codec)
         self.max_message_bytes = max_message_bytes
         self.strict = setting(strict)

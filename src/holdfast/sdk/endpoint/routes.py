@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from holdfast.protocol.errors import ProtocolError
-from holdfast.protocol.versions import version_of
+from holdfast.protocol.versions import VERSION_MAX, VERSION_MIN, version_of
 from holdfast.sdk.discovery import discover
 from holdfast.sdk.endpoint.answers import SERVER_NAME, Answer, Headers, problem
 from holdfast.sdk.endpoint.identity import IdentityCheck
@@ -38,7 +38,13 @@ class Routes:
         services: Iterable[ServiceDefinition],
         identity_keys: Iterable[str],
         bidirectional: bool | None,
+        max_protocol_version: int = VERSION_MAX,
     ) -> None:
+        if not VERSION_MIN <= max_protocol_version <= VERSION_MAX:
+            raise UsageError(
+                "bad_protocol_version",
+                f"max_protocol_version is {max_protocol_version}; expected {VERSION_MIN} to {VERSION_MAX}",
+            )
         self.services = tuple(services)
         check_services(self.services)
         self._handlers = {
@@ -48,6 +54,7 @@ class Routes:
         }
         self._identity = IdentityCheck(identity_keys)
         self._bidirectional = bidirectional
+        self._max_protocol_version = max_protocol_version
         self._invokes: dict[tuple[str, str], Invoke] = {}
 
     def route(self, method: str, path: str, headers: Mapping[str, str], full_duplex: bool) -> Answer | Invoke:
@@ -83,7 +90,12 @@ class Routes:
             return problem(405, f"discovery is asked for with GET, not {method}")
         bidirectional = full_duplex if self._bidirectional is None else self._bidirectional
         try:
-            content_type, body = discover(self.services, headers.get("accept", ""), bidirectional)
+            content_type, body = discover(
+                self.services,
+                headers.get("accept", ""),
+                bidirectional,
+                max_protocol_version=self._max_protocol_version,
+            )
         except ProtocolError as error:
             return problem(415, error.message)
         except UsageError as error:
