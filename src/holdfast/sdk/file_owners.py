@@ -9,9 +9,9 @@ FILES_KEPT_MAX = 10_000
 STANDARD, LIBRARY, OURS, USER, GENERATED, PASSING, PLUMBING, CODEC = (
     "standard library", "library", "holdfast", "user", "generated", "passing", "asyncio", "codec"
 )  # fmt: skip
-"""Whose a source file is. GENERATED (dataclasses, namedtuple, exec) acts for whoever calls it. Of the standard
-library and the installed packages, PASSING lets everything under it pass, and PLUMBING, asyncio's own code,
-what it does itself. Of ours, CODEC runs user code whose bytes replays do not compare."""
+"""Whose a source file is. GENERATED (dataclasses, namedtuple, exec) acts for whoever calls it. Of what is
+installed, PASSING lets everything under it pass; PLUMBING, asyncio's own code, what it does itself. Of ours,
+CODEC runs user code whose bytes replays do not compare."""
 
 _OURS = str(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))) + os.sep
 _STANDARD = tuple(
@@ -28,6 +28,15 @@ _PASSING_LIBRARIES = ("_pytest", "coverage", "debugpy", "pluggy", "pydevd")
 _TYPED_IN = ("<stdin>", "<console>", "<python-input", "<ipython")
 
 _owners: dict[str, str] = {}
+_own_packages: set[str] = set()
+
+
+def own_package_of(file: str) -> None:
+    """A handler is from this file: where that is an installed package, it is the user's, not a library."""
+    package = _package_of(file)
+    if package is not None and package not in _own_packages:
+        _own_packages.add(package)
+        _owners.clear()
 
 
 def owner_of(file: str) -> str:
@@ -36,23 +45,24 @@ def owner_of(file: str) -> str:
     if found is None:
         if len(_owners) >= FILES_KEPT_MAX:
             _owners.clear()
-        found = _owners[file] = _findowner_of(file)
+        found = _owners[file] = _find_owner(file)
     return found
 
 
-def _findowner_of(file: str) -> str:
+def _find_owner(file: str) -> str:
     if file.startswith("<"):
         if file.startswith(("<frozen importlib", "<frozen zipimport", "<frozen runpy")):
             return PASSING
         if file.startswith("<frozen"):
             return STANDARD
         return USER if file.startswith(_TYPED_IN) else GENERATED
-    for mark in _INSTALLED:
-        if mark in file:
-            package = file.rpartition(mark)[2]
-            return PASSING if package.startswith(_PASSING_LIBRARIES) else LIBRARY
     if file.startswith(_OURS):
         return CODEC if file.endswith(f"{os.sep}payloads.py") else OURS
+    package = _package_of(file)
+    if package is not None:
+        if package in _own_packages:
+            return USER
+        return PASSING if package.startswith(_PASSING_LIBRARIES) else LIBRARY
     for folder in _STANDARD:
         if file.startswith(folder):
             module = file[len(folder) :].partition(os.sep)[0].removesuffix(".py")
@@ -60,3 +70,11 @@ def _findowner_of(file: str) -> str:
                 return PASSING
             return PLUMBING if module == "asyncio" else STANDARD
     return USER
+
+
+def _package_of(file: str) -> str | None:
+    """The installed package or module a file belongs to, None when it is not installed."""
+    for mark in _INSTALLED:
+        if mark in file:
+            return file.rpartition(mark)[2].partition(os.sep)[0]
+    return None

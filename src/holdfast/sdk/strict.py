@@ -17,7 +17,8 @@ from holdfast.sdk.loop.durable_loop import DurableLoop, DurableTimers
 ENVIRONMENT = "HOLDFAST_STRICT"
 _WORDS = {"1": True, "true": True, "on": True, "0": False, "false": False, "off": False, "": None}
 
-MakeLoop = Callable[[DurableTimers], DurableLoop]
+MakeLoop = Callable[[DurableTimers, Callable[..., object]], DurableLoop]
+"""From who makes timers durable and the handler's function."""
 
 _holders = 0
 

@@ -26,12 +26,23 @@ and other waits on threads, the environment, the order of sets, `hash` and `id`.
 import os
 import sys
 from collections.abc import Callable
+from inspect import unwrap
 from types import CodeType, FrameType
 from typing import Any, NoReturn
 
 from holdfast.sdk.allowing import allowed_because
 from holdfast.sdk.errors import UsageError
-from holdfast.sdk.file_owners import CODEC, LIBRARY, OURS, PASSING, PLUMBING, STANDARD, USER, owner_of
+from holdfast.sdk.file_owners import (
+    CODEC,
+    LIBRARY,
+    OURS,
+    PASSING,
+    PLUMBING,
+    STANDARD,
+    USER,
+    own_package_of,
+    owner_of,
+)
 from holdfast.sdk.loop.durable_loop import REFUSED, DurableLoop, DurableTimers, get_running_loop
 from holdfast.sdk.watched_calls import (
     AUDITED,
@@ -85,8 +96,15 @@ class StrictLoop(DurableLoop):
             self._refusal = error
 
 
-def make_strict_loop(timers: DurableTimers) -> DurableLoop:
-    """A loop whose handler code is watched."""
+def make_strict_loop(timers: DurableTimers, handler: Callable[..., object]) -> DurableLoop:
+    """A loop whose handler code is watched.
+
+    Args:
+        handler: its function; the installed package it comes from, if any, counts as the user's.
+    """
+    code = getattr(unwrap(handler), "__code__", None)
+    if isinstance(code, CodeType):
+        own_package_of(code.co_filename)
     return StrictLoop(timers)  # type: ignore[abstract]
 
 

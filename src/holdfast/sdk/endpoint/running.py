@@ -33,7 +33,7 @@ def make_attempt(
     machine = Machine(version, payloads.raw, max_message_bytes)
     attempt = Attempt(machine, port, _main(handler, payloads, attempt_headers))
     if make_loop is not None:
-        attempt.loop = make_loop(attempt)
+        attempt.loop = make_loop(attempt, handler.function)
     return attempt
 
 
