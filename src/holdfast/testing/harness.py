@@ -40,8 +40,11 @@ from holdfast.testing.loop import VirtualLoop
 from holdfast.testing.transport import AsgiApp, AsgiClient
 from holdfast.timers.service import TimerService
 
-CONFIG = Config(data_dir="", journal_retention=Millis(100 * 365 * 86_400_000))
-"""The server's defaults, but journals stay for as long as a test may want to read them."""
+CONFIG = Config(
+    data_dir="", journal_retention=Millis(100 * 365 * 86_400_000), cleanup_interval=Millis(6 * 3_600_000)
+)
+"""The server's defaults, but journals stay for as long as a test may want to read them, and what has ended is
+looked for less often: years have many hours."""
 
 _FOR_EVER_MS = 1 << 62
 

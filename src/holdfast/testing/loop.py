@@ -36,6 +36,8 @@ IO_PATIENCE_S = 0.25
 """How long real sockets get to show activity before time goes on."""
 THREAD_POLL_S = 0.05
 """How often the state of threads is looked at while they run; their results wake the loop at once."""
+CLOCK_RESOLUTION_S = 1e-6
+"""Coarser than the distance of two floats that are centuries in seconds."""
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
@@ -56,6 +58,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         selector = _JumpingSelector(io_patience_s, self._idle)
         super().__init__(selector)
         selector.ignore_registered()
+        # asyncio's own: timers due within it are due. The default is finer than a float of many days.
+        self._clock_resolution = CLOCK_RESOLUTION_S
 
     def time(self) -> float:
         """Virtual seconds since the loop was made."""
