@@ -148,7 +148,7 @@ def test_notifications_that_were_part_of_the_replay_are_not_told_again() -> None
             push.listener.tell(1, 0xFBFF, body)
             push.listener.tell(1, 0xFBFF, body)
             assert len(push.frames()) == 3
-            assert push.listener.translator.known == 2
+            assert push.listener.known == 2
 
     go(story())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import cast
 
 from hypothesis import given
@@ -9,8 +10,7 @@ from hypothesis import strategies as st
 
 from holdfast.core import commands as core
 from holdfast.core import model
-from holdfast.core.model import InvocationId, Target, TargetKind
-from holdfast.invoker.translate import CallMaker, HandlerLookup, Translator
+from holdfast.invoker.translate import Speaker, translate
 from holdfast.protocol import messages as wire
 from holdfast.protocol.framing import ACK_REQUESTED, MessageType
 
@@ -19,17 +19,14 @@ NEWER_FIELDS = st.sampled_from([b"", b"\xa0\x06\x01", b"\x0a\x00"])
 """Behind the message: nothing, a number and an empty chunk that only a newer peer would send."""
 
 
-def _translator(version: int) -> Translator:
-    return Translator(
-        cast(HandlerLookup, None), cast(CallMaker, None), 0, InvocationId(bytes(24)),
-        Target("Service", "handler", None, TargetKind.SERVICE), None, version,
-    )  # fmt: skip
+def _speaker(version: int) -> Speaker:
+    return cast(Speaker, SimpleNamespace(version=version))
 
 
 @given(CONTENTS, NEWER_FIELDS, st.sampled_from(["", "name"]))
 def test_outputs(content: bytes, newer: bytes, name: str) -> None:
     body = wire.OutputCommandMessage(name, wire.Value(content)).encode() + newer
-    item = _translator(7).item(MessageType.OUTPUT_COMMAND, 0, body)
+    item = translate(_speaker(7), MessageType.OUTPUT_COMMAND, 0, body)
     decoded = wire.OutputCommandMessage.decode(body).result
     assert isinstance(decoded, wire.Value)
     assert item == core.Output(MessageType.OUTPUT_COMMAND, body, model.Success(decoded.content))
@@ -45,7 +42,7 @@ def test_outputs(content: bytes, newer: bytes, name: str) -> None:
 )
 def test_proposals(content: bytes, newer: bytes, completion_id: int, flags: int, version: int) -> None:
     body = wire.ProposeRunCompletionMessage(completion_id, wire.Value(content)).encode() + newer
-    item = _translator(version).item(MessageType.PROPOSE_RUN_COMPLETION, flags, body)
+    item = translate(_speaker(version), MessageType.PROPOSE_RUN_COMPLETION, flags, body)
     decoded = wire.ProposeRunCompletionMessage.decode(body)
     assert isinstance(decoded.result, wire.Value)
     ack = bool(flags) and version == 7

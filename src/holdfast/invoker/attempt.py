@@ -6,7 +6,7 @@
 
 The server half-closes the request when nothing more will be sent: at once in request/response mode, after the
 inactivity timeout or when pausing, and when the final frame has come. What the SDK sends is reported chunk by
-chunk; `Translator.known` counts the journal entries it was told of, for `Suspend`.
+chunk; `known` counts the journal entries it was told of, for `Suspend`.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import Protocol
 
 from holdfast.catalog.model import Deployment, Handler
 from holdfast.core.commands import AttemptError, End, Item, Suspend
-from holdfast.core.model import Row
+from holdfast.core.model import Invocation
 from holdfast.core.records import AttemptReport
 from holdfast.invoker import failures
 from holdfast.invoker.failures import Refusal
 from holdfast.invoker.http.api import Stream, TransportFailure
-from holdfast.invoker.translate import Translator
+from holdfast.invoker.translate import Callees, translate
 from holdfast.partition.loop import PartitionLoop
 from holdfast.protocol.errors import ProtocolError
 from holdfast.protocol.framing import FrameDecoder, MessageType, encode_frame
@@ -46,6 +46,8 @@ class AttemptOwner(Protocol):
         """The loop's monotonic clock, seconds."""
         ...
 
+    @property
+    def callees(self) -> Callees: ...
     @property
     def closing_s(self) -> float:
         """How long a finished stream may take to close."""
@@ -74,15 +76,15 @@ class Attempt:
         "_runner",
         "_spoke",
         "_status",
-        "abort_at",
         "awaiting",
         "closing_until",
         "deployment",
         "finished",
         "handler",
         "id_text",
-        "inactive_at",
         "input_open",
+        "invocation",
+        "known",
         "number",
         "partition",
         "reopens",
@@ -92,7 +94,6 @@ class Attempt:
         "started_ms",
         "stream",
         "touched_at",
-        "translator",
         "version",
     )  # fmt: skip
 
@@ -100,27 +101,25 @@ class Attempt:
         self,
         runner: AttemptOwner,
         partition: PartitionLoop,
-        row: Row,
-        number: int,
+        invocation: Invocation,
         deployment: Deployment,
         handler: Handler,
         version: int,
-        translator: Translator,
         id_text: str,
         message_bytes_max: int,
         now_s: float,
         started_ms: int,
-        retry_count: int,
     ) -> None:
         self._runner = runner
         self.partition = partition
-        self.row = row
-        self.number = number
+        self.invocation = invocation
+        self.row = invocation.row
+        self.number = invocation.attempt
         self.deployment = deployment
         self.handler = handler
         self.version = version
-        self.translator = translator
         self.id_text = id_text
+        self.known = 0
         self._decoder = FrameDecoder(message_bytes_max)
         self._status = 0
         self._spoke = False
@@ -135,7 +134,12 @@ class Attempt:
         self.reopens = 0
         self.server: str | None = None
         self.awaiting: bytes | None = None
-        self.retry_count = retry_count
+        self.retry_count = invocation.retry_count
+
+    @property
+    def callees(self) -> Callees:
+        """For `translate`."""
+        return self._runner.callees
 
     # ------------------------------------------------------------ towards the SDK
 
@@ -151,8 +155,8 @@ class Attempt:
 
     def tell(self, index: int, type_: int, body: bytes) -> None:
         """A notification, unless it was part of the replay."""
-        if index >= self.translator.known and self.input_open and self.stream is not None:
-            self.translator.known = index + 1
+        if index >= self.known and self.input_open and self.stream is not None:
+            self.known = index + 1
             self.send(encode_frame(type_, body))
 
     def acknowledge(self, completion_id: int) -> None:
@@ -237,12 +241,11 @@ class Attempt:
         items: list[Item] = []
         final = False
         try:
-            translate = self.translator.item
             for type_, flags, body in self._decoder.feed(data):
                 if type_ == _AWAITING_ON:
                     self.awaiting = body
                     continue
-                item = self._error(body) if type_ == _ERROR else translate(type_, flags, body)
+                item = self._error(body) if type_ == _ERROR else translate(self, type_, flags, body)
                 if item is not None:
                     items.append(item)
                     if type_ in _FINAL_TYPES:

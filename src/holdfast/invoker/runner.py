@@ -26,7 +26,7 @@ from holdfast.invoker.attempt import Attempt
 from holdfast.invoker.http import HeaderError, PreparedHeaders
 from holdfast.invoker.http.api import Endpoint, Stream, StreamListener, TransportFailure
 from holdfast.invoker.replay import first_opening, has_state, opening
-from holdfast.invoker.translate import CallMaker, Translator
+from holdfast.invoker.translate import Callees, CallMaker
 from holdfast.partition.loop import PartitionLoop
 from holdfast.protocol.errors import UnsupportedVersion
 from holdfast.protocol.framing import MessageType
@@ -102,7 +102,7 @@ class Runner:
         self._catalog = catalog
         self._limits = limits
         self._signer = signer
-        self._maker: CallMaker | None = None
+        self._callees: Callees | None = None
         self._attempts: dict[_Key, Attempt] = {}
         self._closing: set[Attempt] = set()  # ended, replaced, and their peer has not closed yet
         self._waiting: deque[tuple[PartitionLoop, Row, int]] = deque()
@@ -122,9 +122,15 @@ class Runner:
 
     def attach_engine(self, maker: CallMaker) -> None:
         """The engine is made after the runner; this closes the circle."""
-        self._maker = maker
+        self._callees = Callees(self._catalog, maker)
 
     # ------------------------------------------------------------ what attempts ask
+
+    @property
+    def callees(self) -> Callees:
+        if self._callees is None:
+            raise RuntimeError("attach_engine comes before the first attempt")
+        return self._callees
 
     def jitter(self) -> float:
         return self._random.random()
@@ -247,31 +253,17 @@ class Runner:
             self._refuse(partition, invocation, str(error), failures.VERSION)
             return
         id_text = encode_invocation_id(invocation.id)
-        if self._maker is None:
-            raise RuntimeError("attach_engine comes before the first attempt")
-        translator = Translator(
-            self._catalog,
-            self._maker,
-            partition.index,
-            invocation.id,
-            target,
-            invocation.trace_parent,
-            version,
-        )
         attempt = Attempt(
             self,
             partition,
-            invocation.row,
-            invocation.attempt,
+            invocation,
             deployment,
             handler,
             version,
-            translator,
             id_text,
             self._limits.message_bytes_max,
-            self._loop.time(),
-            self._clock.now_ms(),
-            invocation.retry_count,
+            self.time(),
+            self.now_ms(),
         )
         key = (partition.index, invocation.row)
         before = self._attempts.get(key)
@@ -288,10 +280,10 @@ class Runner:
         body = None
         if input_raw is not None:
             body = first_opening(invocation, attempt.id_text, input_raw)
-            attempt.translator.known = 1
+            attempt.known = 1
         if body is None:
             frames = tables.journal.frames(invocation.row) if input_raw is None else [(_INPUT, input_raw)]
-            attempt.translator.known = len(frames)
+            attempt.known = len(frames)
             state = None
             if has_state(target.kind) and not handler.enable_lazy_state:
                 state = tables.state.all(target.object)

@@ -2,17 +2,21 @@
 
 Preconditions (an unknown callee, state in a plain service, a key where none belongs) are refused here: the
 command is not stored and the attempt fails, to be retried, since a new deployment may make it right.
+
+`translate` is the door, and the table at the end sends each type to its function: they take the attempt,
+message type, flags and body.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from holdfast.catalog.model import Handler
 from holdfast.core import commands as core
 from holdfast.core import model
-from holdfast.core.model import InvocationId, Origin, OriginKind, Target, TargetKind
+from holdfast.core.model import InvocationId, Origin, OriginKind, TargetKind
 from holdfast.invoker import failures
 from holdfast.invoker.failures import Refusal
 from holdfast.partition.placement import idempotent_id, workflow_id
@@ -49,235 +53,268 @@ class HandlerLookup(Protocol):
     def handler(self, service: str, handler: str) -> Handler | None: ...
 
 
-class Translator:
-    """Translates the frames of one attempt: `item` is the door, and the table below the class sends each type
-    to the method of its name. These take (message type, flags, body)."""
+@dataclass(frozen=True, slots=True)
+class Callees:
+    """Whom commands may name, and who makes the requests for them. Shared by all attempts."""
 
-    __slots__ = ("_catalog", "_maker", "_partition", "_target", "_trace_parent", "_version", "id", "known")
+    catalog: HandlerLookup
+    maker: CallMaker
 
-    def __init__(
-        self,
-        catalog: HandlerLookup,
-        maker: CallMaker,
-        partition: int,
-        id_: InvocationId,
-        target: Target,
-        trace_parent: str | None,
-        version: int,
-    ) -> None:
-        self._catalog = catalog
-        self._maker = maker
-        self._partition = partition
-        self.id = id_
-        self._target = target
-        self._trace_parent = trace_parent
-        self._version = version
-        self.known = 0
-        """Journal entries the attempt has been told of; the attempt keeps it."""
 
-    def item(self, type_: int, flags: int, body: bytes) -> core.Item | None:
-        """The item a frame means; None for hints.
+class Numbered(Protocol):
+    @property
+    def index(self) -> int: ...
 
-        Raises:
-            Refusal: a precondition failed, or a frame only the server may send.
-            ProtocolError: the body cannot be read.
-        """
-        translate = _TRANSLATIONS.get(type_)
-        if translate is None:
-            raise Refusal(
-                failures.PROTOCOL,
-                f"unexpected message type {type_:#06x}: only the server sends it, or nobody",
-            )
-        return translate(self, type_, flags, body)
 
-    # ------------------------------------------------------------ plain and control
+class Speaker(Protocol):
+    """The attempt whose frames are translated."""
 
-    def run(self, type_: int, _: int, body: bytes) -> core.Item:
-        return core.Plain(type_, body, wire.RunCommandMessage.decode(body).result_completion_id)
+    @property
+    def callees(self) -> Callees: ...
+    @property
+    def partition(self) -> Numbered:
+        """The one that owns the invocation."""
+        ...
 
-    def eager_state(self, type_: int, _: int, body: bytes) -> core.Item:
-        self._check_state()
-        wire.decode(type_, body)
-        return core.Plain(type_, body)
+    @property
+    def invocation(self) -> model.Invocation: ...
+    @property
+    def version(self) -> int:
+        """The protocol version it speaks."""
+        ...
 
-    def proposal(self, _: int, flags: int, body: bytes) -> core.Item:
-        ack = flags & ACK_REQUESTED != 0 and self._version >= _VERSION_WITH_TREES
-        # The usual proposal is 08 id 72 length content.
-        usual = len(body) > 3 and body[0] == 0x08 and body[1] < 128 and body[2] == 0x72
-        if usual and (begin := last_chunk(body, 3)):
-            return core.RunProposal(body[1], model.Success(body[begin:]), ack)
-        message = wire.ProposeRunCompletionMessage.decode(body)
-        outcome = _result(message.result, "a run proposal")
-        return core.RunProposal(message.result_completion_id, outcome, ack)
+    @property
+    def known(self) -> int:
+        """Journal entries it has been told of."""
+        ...
 
-    def output(self, type_: int, _: int, body: bytes) -> core.Item:
-        # The usual output, a value and nothing else, is 72 length 0a length content.
-        if body[:1] == b"\x72" and (inner := last_chunk(body, 1)) and body[inner : inner + 1] == b"\x0a":
-            begin = last_chunk(body, inner + 1)
-            if begin:
-                return core.Output(type_, body, model.Success(body[begin:]))
-        return core.Output(type_, body, _result(wire.OutputCommandMessage.decode(body).result, "an output"))
 
-    def end(self, _: int, __: int, ___: bytes) -> core.Item:
-        return _END
+def translate(of: Speaker, type_: int, flags: int, body: bytes) -> core.Item | None:
+    """The item a frame means; None for hints.
 
-    def suspension(self, _: int, __: int, body: bytes) -> core.Item:
-        if self._version >= _VERSION_WITH_TREES:
-            tree = wire.SuspensionMessage.decode(body).awaiting_on
-            if tree is None or tree.is_leafless():
-                raise Refusal(failures.PROTOCOL, "a suspension must name what it waits for")
-            return core.Suspend(await_tree(tree), self.known)
-        flat = wire.SuspensionMessageV6.decode(body)
-        awaiting = model.Await(flat.waiting_completions, flat.waiting_signals, flat.waiting_named_signals)
-        if not (awaiting.completions or awaiting.signals or awaiting.names):
+    Raises:
+        Refusal: a precondition failed, or a frame only the server may send.
+        ProtocolError: the body cannot be read.
+    """
+    translation = _TRANSLATIONS.get(type_)
+    if translation is None:
+        raise Refusal(
+            failures.PROTOCOL,
+            f"unexpected message type {type_:#06x}: only the server sends it, or nobody",
+        )
+    return translation(of, type_, flags, body)
+
+
+# ------------------------------------------------------------ plain and control
+
+
+def _run(of: Speaker, type_: int, _: int, body: bytes) -> core.Item:
+    return core.Plain(type_, body, wire.RunCommandMessage.decode(body).result_completion_id)
+
+
+def _eager_state(of: Speaker, type_: int, _: int, body: bytes) -> core.Item:
+    _check_state(of)
+    wire.decode(type_, body)
+    return core.Plain(type_, body)
+
+
+def _proposal(of: Speaker, _: int, flags: int, body: bytes) -> core.Item:
+    ack = flags & ACK_REQUESTED != 0 and of.version >= _VERSION_WITH_TREES
+    # The usual proposal is 08 id 72 length content.
+    usual = len(body) > 3 and body[0] == 0x08 and body[1] < 128 and body[2] == 0x72
+    if usual and (begin := last_chunk(body, 3)):
+        return core.RunProposal(body[1], model.Success(body[begin:]), ack)
+    message = wire.ProposeRunCompletionMessage.decode(body)
+    outcome = _result(message.result, "a run proposal")
+    return core.RunProposal(message.result_completion_id, outcome, ack)
+
+
+def _output(of: Speaker, type_: int, _: int, body: bytes) -> core.Item:
+    # The usual output, a value and nothing else, is 72 length 0a length content.
+    if body[:1] == b"\x72" and (inner := last_chunk(body, 1)) and body[inner : inner + 1] == b"\x0a":
+        begin = last_chunk(body, inner + 1)
+        if begin:
+            return core.Output(type_, body, model.Success(body[begin:]))
+    return core.Output(type_, body, _result(wire.OutputCommandMessage.decode(body).result, "an output"))
+
+
+def _end(of: Speaker, _: int, __: int, ___: bytes) -> core.Item:
+    return _END
+
+
+def _suspension(of: Speaker, _: int, __: int, body: bytes) -> core.Item:
+    if of.version >= _VERSION_WITH_TREES:
+        tree = wire.SuspensionMessage.decode(body).awaiting_on
+        if tree is None or tree.is_leafless():
             raise Refusal(failures.PROTOCOL, "a suspension must name what it waits for")
-        return core.Suspend(awaiting, self.known)
+        return core.Suspend(await_tree(tree), of.known)
+    flat = wire.SuspensionMessageV6.decode(body)
+    awaiting = model.Await(flat.waiting_completions, flat.waiting_signals, flat.waiting_named_signals)
+    if not (awaiting.completions or awaiting.signals or awaiting.names):
+        raise Refusal(failures.PROTOCOL, "a suspension must name what it waits for")
+    return core.Suspend(awaiting, of.known)
 
-    def hint(self, _: int, __: int, ___: bytes) -> None:
-        return None
 
-    # ------------------------------------------------------------ state
+def _hint(of: Speaker, _: int, __: int, ___: bytes) -> None:
+    return None
 
-    def _check_state(self, *, write: bool = False) -> None:
-        kind = self._target.kind
-        if kind is TargetKind.SERVICE:
-            raise Refusal(
-                failures.PRECONDITION,
-                f"{self._target.service} is a plain service and has no state; make it a virtual object",
-            )
-        if write and kind not in (TargetKind.OBJECT_EXCLUSIVE, TargetKind.WORKFLOW_RUN):
-            raise Refusal(
-                failures.PRECONDITION,
-                f"{self._target.service}/{self._target.handler} is a shared handler and cannot write state",
-            )
 
-    def set_state(self, type_: int, _: int, body: bytes) -> core.Item:
-        self._check_state(write=True)
-        message = wire.SetStateCommandMessage.decode(body)
-        value = b"" if message.value is None else message.value.content
-        return core.SetState(type_, body, message.key, value)
+# ------------------------------------------------------------ state
 
-    def clear_state(self, type_: int, _: int, body: bytes) -> core.Item:
-        self._check_state(write=True)
-        return core.ClearState(type_, body, wire.ClearStateCommandMessage.decode(body).key)
 
-    def clear_all_state(self, type_: int, _: int, body: bytes) -> core.Item:
-        self._check_state(write=True)
-        return core.ClearAllState(type_, body)
-
-    def lazy_state(self, type_: int, _: int, body: bytes) -> core.Item:
-        self._check_state()
-        message = wire.GetLazyStateCommandMessage.decode(body)
-        return core.GetLazyState(type_, body, message.key, message.result_completion_id)
-
-    def lazy_state_keys(self, type_: int, _: int, body: bytes) -> core.Item:
-        self._check_state()
-        message = wire.GetLazyStateKeysCommandMessage.decode(body)
-        return core.GetLazyStateKeys(type_, body, message.result_completion_id)
-
-    # ------------------------------------------------------------ promises, sleep
-
-    def _check_workflow(self) -> None:
-        if self._target.kind not in (TargetKind.WORKFLOW_RUN, TargetKind.WORKFLOW_SHARED):
-            raise Refusal(failures.PRECONDITION, f"{self._target.service} is no workflow: no promises")
-
-    def get_promise(self, type_: int, _: int, body: bytes) -> core.Item:
-        self._check_workflow()
-        message = wire.GetPromiseCommandMessage.decode(body)
-        return core.GetPromise(type_, body, message.key, message.result_completion_id)
-
-    def peek_promise(self, type_: int, _: int, body: bytes) -> core.Item:
-        self._check_workflow()
-        message = wire.PeekPromiseCommandMessage.decode(body)
-        return core.PeekPromise(type_, body, message.key, message.result_completion_id)
-
-    def complete_promise(self, type_: int, _: int, body: bytes) -> core.Item:
-        self._check_workflow()
-        message = wire.CompletePromiseCommandMessage.decode(body)
-        result = _result(message.completion, "a promise completion")
-        return core.CompletePromise(type_, body, message.key, result, message.result_completion_id)
-
-    def sleep(self, type_: int, _: int, body: bytes) -> core.Item:
-        message = wire.SleepCommandMessage.decode(body)
-        return core.Sleep(type_, body, _instant(message.wake_up_time), message.result_completion_id)
-
-    # ------------------------------------------------------------ other invocations
-
-    def call(self, type_: int, _: int, body: bytes) -> core.Item:
-        m = wire.CallCommandMessage.decode(body)
-        request = self._request(m, 0)
-        return core.Call(
-            type_,
-            body,
-            request,
-            encode_invocation_id(request.id),
-            m.invocation_id_notification_idx,
-            m.result_completion_id,
+def _check_state(of: Speaker, *, write: bool = False) -> None:
+    target = of.invocation.target
+    if target.kind is TargetKind.SERVICE:
+        raise Refusal(
+            failures.PRECONDITION,
+            f"{target.service} is a plain service and has no state; make it a virtual object",
+        )
+    if write and target.kind not in (TargetKind.OBJECT_EXCLUSIVE, TargetKind.WORKFLOW_RUN):
+        raise Refusal(
+            failures.PRECONDITION,
+            f"{target.service}/{target.handler} is a shared handler and cannot write state",
         )
 
-    def send(self, type_: int, _: int, body: bytes) -> core.Item:
-        m = wire.OneWayCallCommandMessage.decode(body)
-        request = self._request(m, _instant(m.invoke_time))
-        return core.Send(
-            type_, body, request, encode_invocation_id(request.id), m.invocation_id_notification_idx
+
+def _set_state(of: Speaker, type_: int, _: int, body: bytes) -> core.Item:
+    _check_state(of, write=True)
+    message = wire.SetStateCommandMessage.decode(body)
+    value = b"" if message.value is None else message.value.content
+    return core.SetState(type_, body, message.key, value)
+
+
+def _clear_state(of: Speaker, type_: int, _: int, body: bytes) -> core.Item:
+    _check_state(of, write=True)
+    return core.ClearState(type_, body, wire.ClearStateCommandMessage.decode(body).key)
+
+
+def _clear_all_state(of: Speaker, type_: int, _: int, body: bytes) -> core.Item:
+    _check_state(of, write=True)
+    return core.ClearAllState(type_, body)
+
+
+def _lazy_state(of: Speaker, type_: int, _: int, body: bytes) -> core.Item:
+    _check_state(of)
+    message = wire.GetLazyStateCommandMessage.decode(body)
+    return core.GetLazyState(type_, body, message.key, message.result_completion_id)
+
+
+def _lazy_state_keys(of: Speaker, type_: int, _: int, body: bytes) -> core.Item:
+    _check_state(of)
+    message = wire.GetLazyStateKeysCommandMessage.decode(body)
+    return core.GetLazyStateKeys(type_, body, message.result_completion_id)
+
+
+# ------------------------------------------------------------ promises, sleep
+
+
+def _check_workflow(of: Speaker) -> None:
+    if of.invocation.target.kind not in (TargetKind.WORKFLOW_RUN, TargetKind.WORKFLOW_SHARED):
+        raise Refusal(failures.PRECONDITION, f"{of.invocation.target.service} is no workflow: no promises")
+
+
+def _get_promise(of: Speaker, type_: int, _: int, body: bytes) -> core.Item:
+    _check_workflow(of)
+    message = wire.GetPromiseCommandMessage.decode(body)
+    return core.GetPromise(type_, body, message.key, message.result_completion_id)
+
+
+def _peek_promise(of: Speaker, type_: int, _: int, body: bytes) -> core.Item:
+    _check_workflow(of)
+    message = wire.PeekPromiseCommandMessage.decode(body)
+    return core.PeekPromise(type_, body, message.key, message.result_completion_id)
+
+
+def _complete_promise(of: Speaker, type_: int, _: int, body: bytes) -> core.Item:
+    _check_workflow(of)
+    message = wire.CompletePromiseCommandMessage.decode(body)
+    result = _result(message.completion, "a promise completion")
+    return core.CompletePromise(type_, body, message.key, result, message.result_completion_id)
+
+
+def _sleep(of: Speaker, type_: int, _: int, body: bytes) -> core.Item:
+    message = wire.SleepCommandMessage.decode(body)
+    return core.Sleep(type_, body, _instant(message.wake_up_time), message.result_completion_id)
+
+
+# ------------------------------------------------------------ other invocations
+
+
+def _call(of: Speaker, type_: int, _: int, body: bytes) -> core.Item:
+    m = wire.CallCommandMessage.decode(body)
+    request = _request(of, m, 0)
+    return core.Call(
+        type_,
+        body,
+        request,
+        encode_invocation_id(request.id),
+        m.invocation_id_notification_idx,
+        m.result_completion_id,
+    )
+
+
+def _send(of: Speaker, type_: int, _: int, body: bytes) -> core.Item:
+    m = wire.OneWayCallCommandMessage.decode(body)
+    request = _request(of, m, _instant(m.invoke_time))
+    return core.Send(type_, body, request, encode_invocation_id(request.id), m.invocation_id_notification_idx)
+
+
+def _request(
+    of: Speaker, m: wire.CallCommandMessage | wire.OneWayCallCommandMessage, start_at: int
+) -> core.StartRequest:
+    handler = of.callees.catalog.handler(m.service_name, m.handler_name)
+    if handler is None:
+        raise Refusal(
+            failures.UNKNOWN_CALLEE,
+            f"no handler {m.service_name}/{m.handler_name} is registered; register its deployment",
         )
+    keyed = handler.kind is not TargetKind.SERVICE
+    if m.key and not keyed:
+        raise Refusal(failures.PRECONDITION, f"{m.service_name} is a plain service: it takes no key")
+    if m.idempotency_key == "":
+        raise Refusal(failures.PRECONDITION, "the idempotency key is empty; leave it out or give one")
+    if m.idempotency_key is not None and handler.kind is TargetKind.WORKFLOW_RUN:
+        raise Refusal(failures.PRECONDITION, "a workflow run is idempotent by its key: no idempotency key")
+    if m.scope is not None or m.limit_key is not None:
+        raise Refusal(failures.FLOW_CONTROL, "scopes and limit keys are not enabled on this server")
+    return of.callees.maker.make_request(
+        handler,
+        m.key if keyed else None,
+        m.headers,
+        m.parameter,
+        idempotency_key=m.idempotency_key,
+        start_at=start_at,
+        origin=Origin(OriginKind.SERVICE, of.invocation.id, str(of.invocation.target)),
+        trace_parent=of.invocation.trace_parent,
+        caller=of.partition.index,
+    )
 
-    def _request(
-        self, m: wire.CallCommandMessage | wire.OneWayCallCommandMessage, start_at: int
-    ) -> core.StartRequest:
-        handler = self._catalog.handler(m.service_name, m.handler_name)
-        if handler is None:
-            raise Refusal(
-                failures.UNKNOWN_CALLEE,
-                f"no handler {m.service_name}/{m.handler_name} is registered; register its deployment",
-            )
-        keyed = handler.kind is not TargetKind.SERVICE
-        if m.key and not keyed:
-            raise Refusal(failures.PRECONDITION, f"{m.service_name} is a plain service: it takes no key")
-        if m.idempotency_key == "":
-            raise Refusal(failures.PRECONDITION, "the idempotency key is empty; leave it out or give one")
-        if m.idempotency_key is not None and handler.kind is TargetKind.WORKFLOW_RUN:
-            raise Refusal(
-                failures.PRECONDITION, "a workflow run is idempotent by its key: no idempotency key"
-            )
-        if m.scope is not None or m.limit_key is not None:
-            raise Refusal(failures.FLOW_CONTROL, "scopes and limit keys are not enabled on this server")
-        return self._maker.make_request(
-            handler,
-            m.key if keyed else None,
-            m.headers,
-            m.parameter,
-            idempotency_key=m.idempotency_key,
-            start_at=start_at,
-            origin=Origin(OriginKind.SERVICE, self.id, str(self._target)),
-            trace_parent=self._trace_parent,
-            caller=self._partition,
-        )
 
-    def send_signal(self, type_: int, _: int, body: bytes) -> core.Item:
-        m = wire.SendSignalCommandMessage.decode(body)
-        signal = m.idx if m.name is None else m.name
-        if signal is None:
-            raise Refusal(failures.PROTOCOL, "a signal needs an index or a name")
-        return core.SendSignal(
-            type_, body, _invocation(m.target_invocation_id), signal, _signal_result(m.result)
-        )
+def _send_signal(of: Speaker, type_: int, _: int, body: bytes) -> core.Item:
+    m = wire.SendSignalCommandMessage.decode(body)
+    signal = m.idx if m.name is None else m.name
+    if signal is None:
+        raise Refusal(failures.PROTOCOL, "a signal needs an index or a name")
+    return core.SendSignal(type_, body, _invocation(m.target_invocation_id), signal, _signal_result(m.result))
 
-    def complete_awakeable(self, type_: int, _: int, body: bytes) -> core.Item:
-        m = wire.CompleteAwakeableCommandMessage.decode(body)
-        try:
-            raw, signal = parse_awakeable_id(m.awakeable_id)
-        except InvalidId as error:
-            raise Refusal(failures.PRECONDITION, f"{m.awakeable_id!r} is no awakeable id: {error}") from error
-        return core.SendSignal(type_, body, InvocationId(raw), signal, _result(m.result, "an awakeable"))
 
-    def attach(self, type_: int, _: int, body: bytes) -> core.Item:
-        m = wire.AttachInvocationCommandMessage.decode(body)
-        return core.Attach(type_, body, _target_id(m.target), m.result_completion_id)
+def _complete_awakeable(of: Speaker, type_: int, _: int, body: bytes) -> core.Item:
+    m = wire.CompleteAwakeableCommandMessage.decode(body)
+    try:
+        raw, signal = parse_awakeable_id(m.awakeable_id)
+    except InvalidId as error:
+        raise Refusal(failures.PRECONDITION, f"{m.awakeable_id!r} is no awakeable id: {error}") from error
+    return core.SendSignal(type_, body, InvocationId(raw), signal, _result(m.result, "an awakeable"))
 
-    def get_output(self, type_: int, _: int, body: bytes) -> core.Item:
-        m = wire.GetInvocationOutputCommandMessage.decode(body)
-        return core.GetOutput(type_, body, _target_id(m.target), m.result_completion_id)
+
+def _attach(of: Speaker, type_: int, _: int, body: bytes) -> core.Item:
+    m = wire.AttachInvocationCommandMessage.decode(body)
+    return core.Attach(type_, body, _target_id(m.target), m.result_completion_id)
+
+
+def _get_output(of: Speaker, type_: int, _: int, body: bytes) -> core.Item:
+    m = wire.GetInvocationOutputCommandMessage.decode(body)
+    return core.GetOutput(type_, body, _target_id(m.target), m.result_completion_id)
 
 
 def await_tree(tree: wire.Future) -> model.Await:
@@ -336,30 +373,30 @@ def _target_id(target: wire.InvocationTarget | None) -> InvocationId:
 
 _END = core.End()
 
-_Translation: TypeAlias = Callable[[Translator, int, int, bytes], core.Item | None]
+_Translation: TypeAlias = Callable[[Speaker, int, int, bytes], core.Item | None]
 _OF_TYPE: dict[MessageType, _Translation] = {
-    MessageType.SUSPENSION: Translator.suspension,
-    MessageType.END: Translator.end,
-    MessageType.PROPOSE_RUN_COMPLETION: Translator.proposal,
-    MessageType.AWAITING_ON: Translator.hint,
-    MessageType.OUTPUT_COMMAND: Translator.output,
-    MessageType.GET_LAZY_STATE_COMMAND: Translator.lazy_state,
-    MessageType.SET_STATE_COMMAND: Translator.set_state,
-    MessageType.CLEAR_STATE_COMMAND: Translator.clear_state,
-    MessageType.CLEAR_ALL_STATE_COMMAND: Translator.clear_all_state,
-    MessageType.GET_LAZY_STATE_KEYS_COMMAND: Translator.lazy_state_keys,
-    MessageType.GET_EAGER_STATE_COMMAND: Translator.eager_state,
-    MessageType.GET_EAGER_STATE_KEYS_COMMAND: Translator.eager_state,
-    MessageType.GET_PROMISE_COMMAND: Translator.get_promise,
-    MessageType.PEEK_PROMISE_COMMAND: Translator.peek_promise,
-    MessageType.COMPLETE_PROMISE_COMMAND: Translator.complete_promise,
-    MessageType.SLEEP_COMMAND: Translator.sleep,
-    MessageType.CALL_COMMAND: Translator.call,
-    MessageType.ONE_WAY_CALL_COMMAND: Translator.send,
-    MessageType.SEND_SIGNAL_COMMAND: Translator.send_signal,
-    MessageType.RUN_COMMAND: Translator.run,
-    MessageType.ATTACH_INVOCATION_COMMAND: Translator.attach,
-    MessageType.GET_INVOCATION_OUTPUT_COMMAND: Translator.get_output,
-    MessageType.COMPLETE_AWAKEABLE_COMMAND: Translator.complete_awakeable,
+    MessageType.SUSPENSION: _suspension,
+    MessageType.END: _end,
+    MessageType.PROPOSE_RUN_COMPLETION: _proposal,
+    MessageType.AWAITING_ON: _hint,
+    MessageType.OUTPUT_COMMAND: _output,
+    MessageType.GET_LAZY_STATE_COMMAND: _lazy_state,
+    MessageType.SET_STATE_COMMAND: _set_state,
+    MessageType.CLEAR_STATE_COMMAND: _clear_state,
+    MessageType.CLEAR_ALL_STATE_COMMAND: _clear_all_state,
+    MessageType.GET_LAZY_STATE_KEYS_COMMAND: _lazy_state_keys,
+    MessageType.GET_EAGER_STATE_COMMAND: _eager_state,
+    MessageType.GET_EAGER_STATE_KEYS_COMMAND: _eager_state,
+    MessageType.GET_PROMISE_COMMAND: _get_promise,
+    MessageType.PEEK_PROMISE_COMMAND: _peek_promise,
+    MessageType.COMPLETE_PROMISE_COMMAND: _complete_promise,
+    MessageType.SLEEP_COMMAND: _sleep,
+    MessageType.CALL_COMMAND: _call,
+    MessageType.ONE_WAY_CALL_COMMAND: _send,
+    MessageType.SEND_SIGNAL_COMMAND: _send_signal,
+    MessageType.RUN_COMMAND: _run,
+    MessageType.ATTACH_INVOCATION_COMMAND: _attach,
+    MessageType.GET_INVOCATION_OUTPUT_COMMAND: _get_output,
+    MessageType.COMPLETE_AWAKEABLE_COMMAND: _complete_awakeable,
 }
 _TRANSLATIONS: dict[int, _Translation] = {type_.value: translate for type_, translate in _OF_TYPE.items()}

@@ -16,7 +16,7 @@ def live_attempts(runner: Runner) -> Iterable[LiveAttempt]:
     """A snapshot of the attempts under way."""
     return [
         LiveAttempt(
-            id=attempt.translator.id,
+            id=attempt.invocation.id,
             retry_count=attempt.retry_count,
             in_flight=not attempt.finished,
             last_start_at=attempt.started_ms,
