@@ -27,6 +27,11 @@ class Answer:
             (b"x-restate-server", SERVER_NAME.encode()),
         ]
 
+    @property
+    def text_headers(self) -> list[tuple[str, str]]:
+        """For RSGI."""
+        return [(name.decode(), value.decode()) for name, value in self.headers]
+
 
 def problem(status: int, message: str) -> Answer:
     """An error in words."""

@@ -1,29 +1,28 @@
-"""`App`: the services of one deployment as an ASGI application.
+"""`App`: the services of one deployment as an application for HTTP servers.
 
 The connection decides the mode. Where the request body stays open while the response is written (HTTP/2), the
 attempt is full duplex: a step's result is acknowledged on the stream and the handler goes on. Where the body
 has ended (HTTP/1.1 servers that read it whole, Lambda), every wait suspends. Neither needs a setting.
+
+It speaks ASGI, which every Python server does, and RSGI, which Granian does and which costs half as much.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 from holdfast.protocol.framing import MESSAGE_BYTES_MAX
 from holdfast.protocol.versions import VERSION_MAX
+from holdfast.sdk.attempt import Attempt
 from holdfast.sdk.context.payloads import Payloads
-from holdfast.sdk.endpoint.answers import Answer
+from holdfast.sdk.endpoint.asgi import Receive, Scope, Send, run_asgi
 from holdfast.sdk.endpoint.routes import Invoke, Routes
+from holdfast.sdk.endpoint.rsgi import Protocol as RsgiProtocol
+from holdfast.sdk.endpoint.rsgi import Scope as RsgiScope
+from holdfast.sdk.endpoint.rsgi import run_rsgi
 from holdfast.sdk.endpoint.running import make_attempt
 from holdfast.sdk.endpoint.step_runner import StepRunner
 from holdfast.sdk.handlers import ServiceDefinition
 from holdfast.sdk.serde import Codec
 from holdfast.sdk.strict import loop_maker, setting
-
-Message = MutableMapping[str, Any]
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 
 class App:
@@ -63,29 +62,14 @@ class App:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI 3."""
-        if scope["type"] == "lifespan":
-            await _lifespan(receive, send)
-            return
-        if scope["type"] != "http":
-            raise RuntimeError(f"this endpoint speaks HTTP, not {scope['type']}")
-        headers = {
-            name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]
-        }
-        route = self.routes.route(
-            scope["method"], scope["path"], headers, full_duplex=scope.get("http_version") == "2"
-        )
-        if isinstance(route, Answer):
-            await _answer(route, receive, send)
-        else:
-            await self._invoke(route, headers, receive, send)
+        await run_asgi(self, scope, receive, send)
 
-    async def _invoke(self, invoke: Invoke, headers: dict[str, str], receive: Receive, send: Send) -> None:
-        loop = asyncio.get_running_loop()
+    async def __rsgi__(self, scope: RsgiScope, protocol: RsgiProtocol) -> None:
+        """RSGI 1."""
+        await run_rsgi(self, scope, protocol)
 
-        async def send_body(data: bytes) -> None:
-            await send({"type": "http.response.body", "body": data, "more_body": True})
-
-        runner = StepRunner(loop, self.payloads, send_body)
+    def make_attempt(self, invoke: Invoke, runner: StepRunner, headers: Mapping[str, str]) -> Attempt:
+        """An attempt for a request; the runner is told of it."""
         attempt = make_attempt(
             invoke.handler,
             invoke.version,
@@ -96,62 +80,4 @@ class App:
             loop_maker(self.strict),
         )
         runner.attempt = attempt
-        await send({"type": "http.response.start", "status": 200, "headers": invoke.response_headers})
-        finished = False
-        try:
-            while True:
-                message = await receive()
-                if message["type"] != "http.request":
-                    return
-                runner.held = True
-                if body := message.get("body"):
-                    attempt.receive(body)
-                if not message.get("more_body", False):
-                    attempt.close_input()
-                    break
-                runner.held = False
-                if attempt.steps_running:
-                    runner.flush()
-                else:
-                    await runner.drain()
-            runner.held = False
-            if not attempt.ended:
-                # The request is read to its end; what is left is the steps' own time.
-                runner.flush()
-                if not await _ended_before_disconnect(runner, receive):
-                    return
-            await runner.drain()
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-            finished = True
-        finally:
-            if not finished:
-                attempt.abandon()
-            runner.close()
-
-
-async def _ended_before_disconnect(runner: StepRunner, receive: Receive) -> bool:
-    ended = runner.ended()
-    gone = asyncio.ensure_future(receive())
-    try:
-        await asyncio.wait((ended, gone), return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        gone.cancel()
-    return ended.done()
-
-
-async def _answer(answer: Answer, receive: Receive, send: Send) -> None:
-    # The request is read first: some servers drop a connection whose request nobody read.
-    while (message := await receive())["type"] == "http.request" and message.get("more_body", False):
-        pass
-    await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
-    await send({"type": "http.response.body", "body": answer.body, "more_body": False})
-
-
-async def _lifespan(receive: Receive, send: Send) -> None:
-    while True:
-        message = await receive()
-        if message["type"] == "lifespan.startup":
-            await send({"type": "lifespan.startup.complete"})
-        elif message["type"] == "lifespan.shutdown":
-            await send({"type": "lifespan.shutdown.complete"})
-            return
+        return attempt

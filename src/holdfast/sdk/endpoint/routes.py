@@ -28,6 +28,8 @@ class Invoke:
     handler: Handler[Any, Any]
     version: int
     response_headers: Headers
+    text_headers: list[tuple[str, str]]
+    """The same for RSGI."""
 
 
 class Routes:
@@ -57,15 +59,17 @@ class Routes:
         self._max_protocol_version = max_protocol_version
         self._invokes: dict[tuple[str, str], Invoke] = {}
 
-    def route(self, method: str, path: str, headers: Mapping[str, str], full_duplex: bool) -> Answer | Invoke:
+    def route(
+        self, method: str, path: str, content_type: str, headers: Mapping[str, str], full_duplex: bool
+    ) -> Answer | Invoke:
         """What to do with a request.
 
         Args:
             path: as the client sent it, with or without percent-encoding.
-            headers: names in lower case.
+            content_type: of the request.
+            headers: all of them, names in lower case; looked at where the path alone does not decide.
             full_duplex: the connection can carry both bodies at once.
         """
-        content_type = headers.get("content-type", "")
         known = self._invokes.get((path, content_type))
         if known is not None and method == "POST":
             return self._identity.refusal(path, headers) or known
@@ -116,6 +120,7 @@ class Routes:
             handler,
             version,
             [(b"content-type", content_type.encode()), (b"x-restate-server", SERVER_NAME.encode())],
+            [("content-type", content_type), ("x-restate-server", SERVER_NAME)],
         )
         self._invokes[path, content_type] = invoke
         if len(self._invokes) > INVOKES_KEPT_MAX:

@@ -35,6 +35,7 @@ class StepRunner:
         """While set, `flush` leaves the sending to whoever set it."""
         self._ended: asyncio.Future[None] | None = None
         self._sending = False
+        self._idle: asyncio.Future[None] | None = None
         self._flush_soon = False
         self._flushing: asyncio.Task[None] | None = None
         self._grace: asyncio.TimerHandle | None = None
@@ -79,6 +80,15 @@ class StepRunner:
                 await self._send(data)
         finally:
             self._sending = False
+            if self._idle is not None and not self._idle.done():
+                self._idle.set_result(None)
+
+    async def sent(self) -> None:
+        """Everything is sent; somebody else may be in the middle of it."""
+        while self._sending:
+            self._idle = self._loop.create_future()
+            await self._idle
+        await self.drain()
 
     def _flush_in_task(self) -> None:
         self._flush_soon = False
