@@ -45,6 +45,12 @@ _KINDS: dict[tuple[ServiceType, HandlerType | None], tuple[ContextKind, ...]] = 
 }
 """The contexts a handler may ask for, the usual one first: a wider one would offer what it cannot do."""
 
+_STARS = {
+    inspect.Parameter.VAR_POSITIONAL: "*",
+    inspect.Parameter.VAR_KEYWORD: "**",
+    inspect.Parameter.KEYWORD_ONLY: "*, ",
+}
+
 _KIND_NAMES: dict[tuple[ServiceType, HandlerType | None], str] = {
     (ServiceType.SERVICE, None): "a handler of a plain service",
     (ServiceType.VIRTUAL_OBJECT, HandlerType.EXCLUSIVE): "an exclusive handler of a virtual object",
@@ -166,7 +172,7 @@ class FunctionSite:
         elif callable(function):
             problem = "is not an `async def` function; write `async def`, and call others with ctx.run(...)"
         else:
-            problem = f"is a {type(function).__name__}; expected an `async def` function"
+            problem = f"is {function!r}; expected an `async def` function"
         raise self.error("handler_not_async", problem)
 
     def _check_parameters(self, own_input: bool) -> None:
@@ -174,7 +180,7 @@ class FunctionSite:
             if parameter.kind not in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
                 raise self.error(
                     "bad_parameter",
-                    f"has the parameter {str(parameter)!r}; a handler takes a context and one input",
+                    f"has the parameter {_STARS[parameter.kind]}{parameter.name}; a handler takes a context and one input, by position",
                 )
         if len(self.parameters) > 2:
             raise self._too_many(self.parameters[2].name)
@@ -219,7 +225,7 @@ class FunctionSite:
         if kinds[0] not in _KINDS[place]:
             raise self.error(
                 "wrong_context",
-                f"takes a {kinds[0]}, but it is {_KIND_NAMES[place]}; annotate {self.parameters[0].name!r} "
+                f"takes `{kinds[0]}`, but it is {_KIND_NAMES[place]}; annotate {self.parameters[0].name!r} "
                 f"with {_KINDS[place][0]}{_other_place(kinds[0], self.service_type)}",
             )
         return True

@@ -23,8 +23,8 @@ def wrong_type(value: object, annotation: object) -> SerializeError:
     """A value of a class that the annotation does not name."""
     return SerializeError(
         "value_not_of_type",
-        f"a {_class_of(value)} where {shown_type(annotation)} is declared; return that, or correct the "
-        "annotation",
+        f"a value of type {_class_of(value)} where {shown_type(annotation)} is declared; "
+        "return that, or correct the annotation",
     )
 
 
@@ -51,13 +51,13 @@ def unwritable_value(value: object, encode: Encode, error: Exception) -> Seriali
     if _is_mapping(part) and not _has_text_keys(part):
         return SerializeError(
             "undeclared_type",
-            f"{_at(path)} is a {_class_of(part)} whose keys are not all text, and its type is not declared: "
-            "they would come back as text; annotate it, such as dict[int, str]",
+            f"{_at(path)} is of type {_class_of(part)} and has keys that are not text. It "
+            "is not declared: they would come back as text; annotate it, such as dict[int, str]",
         )
     return SerializeError(
         "value_not_serialisable",
-        f"{_at(path)} is a {_class_of(part)}, which has no JSON form ({error}); convert it, or annotate "
-        "it with a Serde: Annotated[..., serde]",
+        f"{_at(path)} is of type {_class_of(part)}, which has no JSON form ({error}); convert it, or "
+        "annotate it with a Serde: Annotated[..., serde]",
     )
 
 
@@ -71,13 +71,13 @@ def changed_value(value: object, encode: Encode) -> SerializeError:
             return False
 
     path, part, _ = _culprit(value, fits)
-    found = f"{_at(path)} is a {_class_of(part)}"
+    found = f"{_at(path)} is of type {_class_of(part)}"
     if isinstance(part, float):
         return odd_number(part)
     came_back = _class_of(msgspec.json.decode(encode(part)))
     return SerializeError(
         "undeclared_type",
-        f"{found}, and its type is not declared: it would come back as a {came_back}"
+        f"{found}, which is not declared: it would come back as {came_back}"
         f"{' with other content' if came_back == _class_of(part) else ''}; annotate it with its type",
     )
 

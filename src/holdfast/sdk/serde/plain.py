@@ -21,7 +21,7 @@ class NothingSerde:
         if value is not None:
             raise SerializeError(
                 "value_not_of_type",
-                f"a {type(value).__qualname__} where None is declared; declare its type instead",
+                f"a value of type {type(value).__qualname__} where None is declared; declare its type instead",
             )
         return b""
 
@@ -51,7 +51,8 @@ class BytesSerde:
         if isinstance(value, bytearray):
             return bytes(value)
         raise SerializeError(
-            "value_not_of_type", f"a {type(value).__qualname__} where bytes are declared; encode it first"
+            "value_not_of_type",
+            f"a value of type {type(value).__qualname__} where bytes are declared; encode it first",
         )
 
     def deserialize(self, data: bytes, /) -> bytes:

@@ -53,7 +53,7 @@ class PydanticSerde:
             found = str(error).splitlines()
             raise SerializeError(
                 "value_not_serialisable",
-                f"a {type(value).__qualname__} where {shown_type(self.annotation)} is declared: "
+                f"a value of type {type(value).__qualname__} where {shown_type(self.annotation)} is declared: "
                 f"{' '.join(line.strip() for line in found)[:500]}",
             ) from error
         return _ENCODE(_sorted_sets(plain, live))
