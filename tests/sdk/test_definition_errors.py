@@ -1,7 +1,7 @@
-"""Mistakes in definitions: each is refused where it is made, and the error says where, what and what to do.
+"""Mistakes in definitions: each is refused where it is made; the error says where, what and what to do.
 
-Goal: no mistake waits for production. Method: every wrong definition, with the code of its error and the words a
-reader needs.
+Goal: no mistake waits for production. Method: every wrong definition, with the code of its error and the words
+a reader needs.
 """
 
 from __future__ import annotations

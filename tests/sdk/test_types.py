@@ -1,4 +1,4 @@
-"""What users write is understood by mypy and pyright, both strict; their mistakes are found before they run."""
+"""What users write is understood by mypy and pyright, both strict; mistakes are found before they run."""
 
 from __future__ import annotations
 

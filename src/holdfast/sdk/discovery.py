@@ -38,6 +38,9 @@ from holdfast.sdk.options import InvocationRetry, ServiceOptions
 from holdfast.sdk.serde import BYTES, NO_INPUT
 from holdfast.sdk.serde.types import accepts_none
 
+LAMBDA_COMPRESSION_SINCE = 4
+"""The manifest version that has a field for it first."""
+
 
 def discover(
     services: Iterable[ServiceDefinition],
@@ -65,7 +68,8 @@ def discover(
         manifest,
         manifest_version=version,
         max_protocol_version=max_protocol_version,
-        lambda_compression=lambda_compression,
+        # An offer, which older servers do without.
+        lambda_compression=lambda_compression if version >= LAMBDA_COMPRESSION_SINCE else None,
     )
     content_type = MANIFEST_CONTENT_TYPES[version]
     try:

@@ -177,10 +177,11 @@ class FunctionSite:
 
     def _check_parameters(self, own_input: bool) -> None:
         for parameter in self.parameters:
-            if parameter.kind not in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            stars = _STARS.get(parameter.kind)
+            if stars is not None:
                 raise self.error(
                     "bad_parameter",
-                    f"has the parameter {_STARS[parameter.kind]}{parameter.name}; a handler takes a context and one input, by position",
+                    f"has the parameter {stars}{parameter.name}; a handler takes a context and one input",
                 )
         if len(self.parameters) > 2:
             raise self._too_many(self.parameters[2].name)

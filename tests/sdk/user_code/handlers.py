@@ -1,4 +1,4 @@
-"""What users write, checked by mypy and pyright in strict mode: every `assert_type` states what they infer."""
+"""What users write, checked by mypy and pyright in strict mode: `assert_type` states what they infer."""
 
 from dataclasses import dataclass
 from datetime import timedelta

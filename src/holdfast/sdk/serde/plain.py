@@ -21,7 +21,7 @@ class NothingSerde:
         if value is not None:
             raise SerializeError(
                 "value_not_of_type",
-                f"a value of type {type(value).__qualname__} where None is declared; declare its type instead",
+                f"a value of type {type(value).__qualname__} where None is declared; declare that type",
             )
         return b""
 

@@ -53,8 +53,8 @@ class PydanticSerde:
             found = str(error).splitlines()
             raise SerializeError(
                 "value_not_serialisable",
-                f"a value of type {type(value).__qualname__} where {shown_type(self.annotation)} is declared: "
-                f"{' '.join(line.strip() for line in found)[:500]}",
+                f"a value of type {type(value).__qualname__} where {shown_type(self.annotation)} is "
+                f"declared: {' '.join(line.strip() for line in found)[:500]}",
             ) from error
         return _ENCODE(_sorted_sets(plain, live))
 
