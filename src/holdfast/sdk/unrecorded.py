@@ -145,7 +145,7 @@ def _on_audit(event: str, args: tuple[Any, ...]) -> None:
     if type(loop) is not StrictLoop:
         return
     found = AUDITED.get(event)
-    if found is None or (event == "open" and isinstance(args[0], int)):
+    if found is None or (event == "open" and _is_harmless(args[0])):
         return
     detail = _detail(args) if event.startswith(SHOW_DETAIL) else ""
     _judge(loop, sys._getframe(1), event.removeprefix("builtins."), detail, *found)
@@ -165,6 +165,14 @@ def _on_profile(frame: FrameType, event: str, arg: Any) -> None:
     if type(loop) is StrictLoop:
         name, kind, cure = found
         _judge(loop, frame, name, "", kind, cure)
+
+
+def _is_harmless(opened: object) -> bool:
+    """A file descriptor, which is open already, or a time zone, which `zoneinfo` reads in C for the user."""
+    if isinstance(opened, int):
+        return True
+    zones = sys.modules.get("zoneinfo")
+    return zones is not None and isinstance(opened, str) and opened.startswith(tuple(zones.TZPATH))
 
 
 def _detail(args: tuple[Any, ...]) -> str:

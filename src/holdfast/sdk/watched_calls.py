@@ -14,6 +14,7 @@ import os
 import random
 import socket
 import time
+import uuid
 
 WORLD, LOCAL, VALUE = "world", "local", "value"
 
@@ -80,6 +81,8 @@ PROFILED: dict[object, Found] = {
 _GLOBAL_RANDOM: random.Random = getattr(random, "_inst")  # noqa: B009 - private, and absent from typeshed
 for _name in ("random", "getrandbits"):
     PROFILED[getattr(_GLOBAL_RANDOM, _name)] = (f"random.{_name}", VALUE, RANDOM_CURE)
+if (_generate := getattr(uuid, "_generate_time_safe", None)) is not None:
+    PROFILED[_generate] = ("uuid.uuid1", VALUE, UUID_CURE)
 # From 3.13 on `threading` uses another one, which is audited.
 PROFILED[_thread.start_new_thread] = ("_thread.start_new_thread", LOCAL, THREAD_CURE)
 
