@@ -1,4 +1,4 @@
-"""Scenarios against services of an SDK we did not write: time, journals, faults, and being told when stuck."""
+"""Scenarios against services of an SDK we did not write: time, journals, faults, being told when stuck."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from testing import official as services
 
 import holdfast.testing as testing
 from holdfast.client import IngressError, InvocationFailed
 from holdfast.sdk.errors import UsageError
-from testing import official as services
 
 RETRY_MAX = timedelta(seconds=5)
 
@@ -211,7 +211,7 @@ def test_a_handler_that_keeps_failing_ends_as_stuck_with_its_error() -> None:
     async def scenario(env: testing.Harness) -> None:
         await env.call(services.ALWAYS_FAILS, "out of tea")
 
-    with pytest.raises(testing.Stuck, match="is paused\n *after .* failed attempts; the last: .*out of tea"):
+    with pytest.raises(testing.Stuck, match=r"is paused\n *after .* failed attempts; the last: .*out of tea"):
         testing.run(services.app, scenario)
 
 

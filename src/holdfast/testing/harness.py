@@ -16,7 +16,7 @@ from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 from holdfast.client import IngressError, SendHandle
 from holdfast.core.outcome import Refused
@@ -26,9 +26,12 @@ from holdfast.ingress.exchange import IngressLimits
 from holdfast.invoker.http.api import Endpoint
 from holdfast.invoker.runner import Runner
 from holdfast.partition.sweeper import Sweeper
+from holdfast.sdk.endpoint.make import app as make_app
 from holdfast.sdk.errors import RetryableError, UsageError
+from holdfast.sdk.handlers import ServiceDefinition
 from holdfast.sdk.remote import Named, Target
 from holdfast.sdk.serde import Codec
+from holdfast.sdk.strict import on_by_default
 from holdfast.server.config import Config, Millis
 from holdfast.server.node import Node
 from holdfast.testing import inspect
@@ -39,6 +42,9 @@ from holdfast.testing.journal import InvocationView, Journal
 from holdfast.testing.loop import VirtualLoop
 from holdfast.testing.transport import AsgiApp, AsgiClient
 from holdfast.timers.service import TimerService
+
+App: TypeAlias = AsgiApp | ServiceDefinition
+"""What can be put under test."""
 
 CONFIG = Config(
     data_dir="", journal_retention=Millis(100 * 365 * 86_400_000), cleanup_interval=Millis(6 * 3_600_000)
@@ -61,7 +67,8 @@ class Harness(LocalClient):
     """An engine with services, for the time of an `async with`; made by `run` or the pytest fixture.
 
     Args:
-        apps: ASGI applications that serve handlers, as they would be deployed.
+        apps: ASGI applications that serve handlers, as they would be deployed; or services, which then make
+            one application together.
         always_replay: every attempt is ended at the first await that has no answer yet, and the next one
         replays
             the journal: what depends on anything but the journal shows.
@@ -75,7 +82,7 @@ class Harness(LocalClient):
 
     def __init__(
         self,
-        *apps: AsgiApp,
+        *apps: App,
         always_replay: bool = False,
         crash_after_entry: int | None = None,
         crash: CrashPoint | None = None,
@@ -86,11 +93,9 @@ class Harness(LocalClient):
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(codec, headers)
-        if not apps:
-            raise UsageError("no_app", "Harness needs the applications to test, such as holdfast.app(...)")
         if crash is None and crash_after_entry is not None:
             crash = CrashPoint(crash_after_entry)
-        self._apps = apps
+        self._apps = _applications(apps, codec)
         self._always_replay = always_replay
         self._crash = crash
         self._start = start
@@ -140,6 +145,7 @@ class Harness(LocalClient):
 
     async def _open(self, loop: VirtualLoop, closing: AsyncExitStack) -> None:
         self._loop = loop
+        closing.enter_context(on_by_default())
         self._clock = clock = VirtualClock(loop, self._start)
         self._crasher = Crasher(loop, self._crash, self._find)
         endpoints = [
@@ -330,6 +336,17 @@ class Harness(LocalClient):
         if not self.fail_waiting(error) and self._task is not None:
             self._stuck = error
             self._task.cancel()
+
+
+def _applications(apps: tuple[App, ...], codec: Codec | None) -> list[AsgiApp]:
+    """Services together are one application."""
+    if not apps:
+        raise UsageError("no_app", "Harness needs what to test: holdfast.app(...), or services")
+    services = [app for app in apps if isinstance(app, ServiceDefinition)]
+    found: list[AsgiApp] = [app for app in apps if not isinstance(app, ServiceDefinition)]
+    if services:
+        found.append(make_app(*services, codec=codec))
+    return found
 
 
 class _Memory:

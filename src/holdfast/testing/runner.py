@@ -14,9 +14,8 @@ from typing import Any, TypedDict, TypeVar, Unpack
 from holdfast.sdk.serde import Codec
 from holdfast.server.config import Config
 from holdfast.testing.faults import CrashPoint
-from holdfast.testing.harness import Harness, NotHappened
+from holdfast.testing.harness import App, Harness, NotHappened
 from holdfast.testing.loop import VirtualLoop
-from holdfast.testing.transport import AsgiApp
 
 T = TypeVar("T")
 
@@ -34,7 +33,7 @@ class Options(TypedDict, total=False):
 
 
 def run(
-    app: AsgiApp | Sequence[AsgiApp],
+    app: App | Sequence[App],
     scenario: Callable[[Harness], Awaitable[T]],
     **options: Unpack[Options],
 ) -> T:
@@ -55,7 +54,7 @@ def run(
 
 
 def crash_everywhere(
-    app: AsgiApp | Sequence[AsgiApp],
+    app: App | Sequence[App],
     scenario: Callable[[Harness], Awaitable[Any]],
     **options: Unpack[Options],
 ) -> list[CrashPoint]:
@@ -87,5 +86,5 @@ def crash_everywhere(
     return reached
 
 
-def _apps(app: AsgiApp | Sequence[AsgiApp]) -> Sequence[AsgiApp]:
+def _apps(app: App | Sequence[App]) -> Sequence[App]:
     return app if isinstance(app, Sequence) else (app,)

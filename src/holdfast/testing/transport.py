@@ -8,8 +8,9 @@ as with any server; the application then ends by itself.
 Two things are added to what a network would carry:
 
 The scope's `extensions` hold an `AttemptHooks` under `HOOKS`. An SDK that finds it takes the time from there
-and asks it before each step. SDKs that do not know it count sleeps from the machine's clock; their Sleep
-commands are moved by the difference between the two clocks, so that a day is a day for them, too.
+and asks it before each step. SDKs that do not know it count from the machine's clock; the instants in their
+Sleep commands and delayed sends are moved by the difference of the clocks, so that a day is a day for them,
+too.
 
 A `Saboteur` sees every frame on its way in, one at a time and each durable before the next, and may cut the
 stream there: the application's task is cancelled, which is as near as one process comes to a process that
@@ -36,7 +37,7 @@ from holdfast.invoker.http.api import (
 )
 from holdfast.invoker.http.header_blocks import PreparedHeaders
 from holdfast.protocol.framing import FrameDecoder, MessageType, encode_frame
-from holdfast.protocol.messages import SleepCommandMessage
+from holdfast.protocol.messages import OneWayCallCommandMessage, SleepCommandMessage
 
 log = structlog.get_logger("holdfast.testing")
 
@@ -51,6 +52,8 @@ AsgiApp: TypeAlias = Callable[[Any, Receive, Send], Awaitable[None]]
 
 _INVOCATION_ID = "x-restate-invocation-id"
 _SLEEP = MessageType.SLEEP_COMMAND.value
+_TIMED = frozenset((_SLEEP, MessageType.ONE_WAY_CALL_COMMAND.value))
+"""Commands that carry an instant."""
 
 
 class AttemptHooks:
@@ -339,8 +342,8 @@ class AsgiStream:
             self._listener.on_data(body)
             return
         for type_, flags, frame in self._frames.feed(body):
-            if type_ == _SLEEP and not self._hooks.asked_time:
-                frame = self._moved(frame)
+            if type_ in _TIMED and not self._hooks.asked_time:
+                frame = self._moved(type_, frame)
             self._listener.on_data(encode_frame(type_, frame, flags))
             reason = await self._client.saboteur.after_frame(self._invocation_id)
             if reason is not None:
@@ -348,10 +351,16 @@ class AsgiStream:
             if self._closed or self._gone:
                 return
 
-    def _moved(self, frame: bytes) -> bytes:
-        sleep = SleepCommandMessage.decode(frame)
-        sleep.wake_up_time += self._client.skew_ms()
-        return sleep.encode()
+    def _moved(self, type_: int, frame: bytes) -> bytes:
+        """The command with its instant on the virtual clock."""
+        if type_ == _SLEEP:
+            sleep = SleepCommandMessage.decode(frame)
+            sleep.wake_up_time = max(sleep.wake_up_time + self._client.skew_ms(), 0)
+            return sleep.encode()
+        send = OneWayCallCommandMessage.decode(frame)
+        if send.invoke_time:
+            send.invoke_time = max(send.invoke_time + self._client.skew_ms(), 1)
+        return send.encode()
 
 
 def _scope(
