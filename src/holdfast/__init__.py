@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from holdfast.sdk.context import SharedWorkflowContext as SharedWorkflowContext
     from holdfast.sdk.context import WorkflowContext as WorkflowContext
     from holdfast.sdk.context import current as current
+    from holdfast.sdk.endpoint.lambda_handler import lambda_handler as lambda_handler
     from holdfast.sdk.endpoint.make import app as app
     from holdfast.sdk.errors import InvocationCancelled as InvocationCancelled
     from holdfast.sdk.errors import RetryableError as RetryableError
@@ -78,6 +79,7 @@ _HOMES = {
     "allow_unrecorded": "holdfast.sdk.allowing",
     "app": "holdfast.sdk.endpoint.make",
     "current": "holdfast.sdk.context",
+    "lambda_handler": "holdfast.sdk.endpoint.lambda_handler",
     "remote": "holdfast.sdk.remote",
     "saga": "holdfast.sdk.saga",
     "step": "holdfast.sdk.steps",

@@ -16,8 +16,7 @@ is unmatched. Before that the journal may still say that the step is done, or wa
 **Failing.** A step that fails for now ends the whole attempt, since the server decides about retries. Steps
 running beside it get `STEP_GRACE_S` to finish, so that their work is journaled and not done again.
 
-**Cancelling.** Signal 1 raises `InvocationCancelled` in everything the handler waits for. The calls it has
-in flight are cancelled first, which needs their invocation ids: delivery waits for those.
+**Cancelling.** Signal 1 raises `InvocationCancelled` where the handler waits: `holdfast.sdk.cancelling`.
 """
 
 import asyncio
@@ -27,16 +26,16 @@ from contextvars import Context as Variables
 from contextvars import copy_context
 from typing import Any, Protocol, cast
 
-from holdfast.protocol.commands import SendSignalCommandMessage, SleepCommandMessage
+from holdfast.protocol.commands import SleepCommandMessage
 from holdfast.protocol.control import ErrorMessage
 from holdfast.protocol.errors import ProtocolError
 from holdfast.protocol.framing import MessageType
-from holdfast.protocol.results import VOID, Failure, Result, Value
+from holdfast.protocol.results import Failure, Result, Value
 from holdfast.protocol.state_commands import GetLazyStateCommandMessage
-from holdfast.sdk.call_site import call_site
+from holdfast.sdk.call_site import await_site, call_site
+from holdfast.sdk.cancelling import CallInFlight, Cancellation
 from holdfast.sdk.errors import (
     AttemptEnded,
-    InvocationCancelled,
     RetryableError,
     SerdeError,
 )
@@ -64,6 +63,7 @@ from holdfast.sdk.vm.machine import (
 from holdfast.sdk.waits import DurableFuture, failure_of
 
 STEP_GRACE_S = 5.0
+PAST_EXCEPT = "the handler raised past `except Exception`: "
 
 
 class AttemptPort(Protocol):
@@ -94,16 +94,6 @@ HandlerMain = Callable[["Attempt"], Coroutine[Any, Any, bytes]]
 """Decodes the input, runs the handler, encodes its result; raises what the handler raised."""
 
 
-class CallInFlight:
-    """A call whose result has not come: what cancelling this invocation cancels, too."""
-
-    __slots__ = ("invocation_id", "result")
-
-    def __init__(self, invocation_id: DurableFuture[str], result: DurableFuture[Any]) -> None:
-        self.invocation_id = invocation_id
-        self.result = result
-
-
 class Attempt:
     """See the module's text. Feed it with `receive`, `close_input`, `abandon` and the steps' reports.
 
@@ -132,8 +122,7 @@ class Attempt:
         self._early_signals: dict[int, Result] = {}
         self._named_waits: dict[str, deque[DurableFuture[Any]]] = {}
         self._early_named: dict[str, deque[Result]] = {}
-        self._calls: list[CallInFlight] = []
-        self._cancelled = False
+        self._cancellation = Cancellation()
         self._pending: dict[int, PendingStep] = {}
         self._running: dict[int, PendingStep] = {}
         self._failing: ErrorMessage | None = None
@@ -180,6 +169,12 @@ class Attempt:
         """The connection is gone: stop everything, write nothing."""
         self.machine.ended = True
         self._take_down()
+
+    def give_up(self, report: ErrorMessage) -> None:
+        """The process cannot go on with it: stop everything, and send what it has journaled and the report."""
+        if self._failing is None:
+            self._failing = report
+        self._fail_now()
 
     def step_returned(self, step: PendingStep, result: bytes | Failure) -> None:
         """A body finished, with its result or for good without one."""
@@ -233,9 +228,13 @@ class Attempt:
             self._mismatch(error)
         except SerdeError as error:
             self._fail_attempt(report_of(error, "a result in the journal cannot be read: "))
-        except Exception as error:
-            # A serde or codec of the user's may raise anything; the attempt fails, the process goes on.
+        except AttemptEnded as error:
+            # From a callback outside any task. It has been failing already, unless handler code raised this.
             self._fail_attempt(report_of(error))
+        except BaseException as error:
+            # A serde, a codec or a callback of the user's may raise anything, and a task that raises SystemExit
+            # or KeyboardInterrupt raises it here as well. The attempt fails, the process goes on.
+            self._fail_attempt(report_of(error, PAST_EXCEPT if not isinstance(error, Exception) else ""))
         if self._failing is not None:
             self._settle_failure()
         self._port.flush()
@@ -254,6 +253,11 @@ class Attempt:
             if task.done():
                 self._finish(task)
                 return
+            if self._cancellation.active and self._cancellation.carry_out(
+                machine, self._awaited(), (*reversed(loop.open_tasks()), task)
+            ):
+                self._stop_unwanted()
+                continue
             notification = machine.next_notification()
             if notification is None:
                 break
@@ -261,7 +265,7 @@ class Attempt:
         if machine.replaying:
             raise Mismatch(
                 f"  in the journal: {machine.next_stored()}\n"
-                "  in the code:    waits for something that never came before this"
+                f"  in the code:    waits for something that never came before this, at {await_site(task)}"
             )
         if self._pending:
             self._start_steps()
@@ -285,12 +289,10 @@ class Attempt:
             self._deliver_signal(notification.signal_id, result)
         elif notification.signal_name is not None:
             self._deliver_named(notification.signal_name, result)
-        if self._cancelled:
-            self._cancel_waits()
 
     def _deliver_signal(self, signal_id: int, result: Result) -> None:
         if signal_id == CANCEL_SIGNAL:
-            self._cancelled = True
+            self._cancellation.signalled()
             return
         future = self._signal_waits.pop(signal_id, None)
         if future is None:
@@ -365,9 +367,7 @@ class Attempt:
 
     def add_call(self, call: CallInFlight) -> None:
         """Cancel it when this invocation is cancelled."""
-        if len(self._calls) >= 64:
-            self._calls = [kept for kept in self._calls if not kept.result.done()]
-        self._calls.append(call)
+        self._cancellation.add_call(call)
 
     def add_step(self, step: PendingStep) -> None:
         """A step was issued; its body starts when the replay is through."""
@@ -437,6 +437,10 @@ class Attempt:
     def _forget_step(self, completion_id: int) -> None:
         """Its result is here; in a replay the body never starts."""
         self._pending.pop(completion_id, None)
+        step = self._running.pop(completion_id, None)
+        if step is not None:
+            # Proposed by an attempt before this one, which was cut off while its proposal was under way.
+            self._port.stop_step(step)
 
     def _stop_unwanted(self) -> None:
         for step in [step for step in self._running.values() if step.future.done()]:
@@ -458,8 +462,6 @@ class Attempt:
         error = task.exception()
         if error is None:
             self._end(Value(task.result()))
-        elif isinstance(error, AttemptEnded):
-            pass
         elif (terminal := terminal_of(error)) is not None:
             self._end(failure_of(terminal))
         elif isinstance(error, Exception):
@@ -471,7 +473,7 @@ class Attempt:
                 report.related_command_type = type_
             self._fail_attempt(report)
         else:
-            self._fail_attempt(report_of(error, "the handler raised past `except Exception`: "))
+            self._fail_attempt(report_of(error, PAST_EXCEPT))
 
     def _end(self, result: Value | Failure) -> None:
         self.machine.finish(result)
@@ -484,12 +486,11 @@ class Attempt:
             for completion_id, waiter in self._waits.items()
             if (waiter.callback is not None if isinstance(waiter, DurableTimer) else waiter.awaited)
         )
-        if self._cancelled:
-            ids = {id(call.invocation_id) for call in self._calls if not call.result.done()}
+        if missing := self._cancellation.ids_missing():
             completions += tuple(
                 completion_id
                 for completion_id, waiter in self._waits.items()
-                if id(waiter) in ids and completion_id not in completions
+                if waiter in missing and completion_id not in completions
             )
         signals = tuple(index for index, future in self._signal_waits.items() if future.awaited)
         names = tuple(
@@ -500,7 +501,8 @@ class Attempt:
                 ErrorMessage(
                     CODE_INTERNAL,
                     "the handler waits for something that nothing can complete: every task waits for another "
-                    "one, or for an Event, Queue or Lock that no running task will touch (a deadlock)",
+                    "one, or for an Event, Queue or Lock that no running task will touch (a deadlock). It waits "
+                    f"at {await_site(cast('asyncio.Task[bytes]', self._task))}",
                 )
             )
             return
@@ -553,22 +555,8 @@ class Attempt:
         take_down(self.loop, self._task)
         self._waits.clear()
 
-    # Cancellation.
-
-    def _cancel_waits(self) -> None:
-        """Cancel calls in flight, then raise `InvocationCancelled` where the handler waits."""
-        calls = [call for call in self._calls if not call.result.done()]
-        if any(not call.invocation_id.done() for call in calls):
-            return
-        self._cancelled = False
-        for call in calls:
-            self.issue(
-                MessageType.SEND_SIGNAL_COMMAND,
-                SendSignalCommandMessage(
-                    call.invocation_id.result(), idx=CANCEL_SIGNAL, result=VOID
-                ).encode(),
-            )
-        self._calls = []
+    def _awaited(self) -> "list[asyncio.Future[Any]]":
+        """Everything durable that handler code waits for right now, in the order it was asked for."""
         awaited: list[asyncio.Future[Any]] = []
         for waiter in self._waits.values():
             if isinstance(waiter, DurableTimer):
@@ -580,15 +568,4 @@ class Attempt:
         awaited += [future for future in self._signal_waits.values() if future.awaited]
         for queue in self._named_waits.values():
             awaited += [future for future in queue if future.awaited]
-        if not awaited:
-            awaited = [self._innermost()]
-        for future in awaited:
-            future.set_exception(InvocationCancelled())
-        self._stop_unwanted()
-
-    def _innermost(self) -> "asyncio.Future[Any]":
-        """What the main task waits for, when that is an Event, a Queue or the like."""
-        waiter: Any = self._task
-        while isinstance(waiter, asyncio.Task):
-            waiter = waiter._fut_waiter  # type: ignore[attr-defined]
-        return cast("asyncio.Future[Any]", waiter)
+        return awaited

@@ -4,6 +4,7 @@ Only the end of the path counts, so that an app works under any mount point (pro
 """
 
 from collections.abc import Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -57,7 +58,20 @@ class Routes:
         self._identity = IdentityCheck(identity_keys)
         self._bidirectional = bidirectional
         self._max_protocol_version = max_protocol_version
+        self._lambda_compression: str | None = None
         self._invokes: dict[tuple[str, str], Invoke] = {}
+
+    def for_lambda(self, compression: str | None) -> "Routes":
+        """The same for a function that is invoked with whole requests.
+
+        Args:
+            compression: of requests, as discovery announces it; None: it reads none.
+        """
+        routes = copy(self)
+        routes._bidirectional = False
+        routes._lambda_compression = compression
+        routes._invokes = {}
+        return routes
 
     def route(
         self, method: str, path: str, content_type: str, headers: Mapping[str, str], full_duplex: bool
@@ -99,6 +113,7 @@ class Routes:
                 headers.get("accept", ""),
                 bidirectional,
                 max_protocol_version=self._max_protocol_version,
+                lambda_compression=self._lambda_compression,
             )
         except ProtocolError as error:
             return problem(415, error.message)
