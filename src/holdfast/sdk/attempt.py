@@ -171,7 +171,7 @@ class Attempt:
         self._take_down()
 
     def give_up(self, report: ErrorMessage) -> None:
-        """The process cannot go on with it: stop everything, and send what it has journaled and the report."""
+        """The process cannot go on with it: stop everything, send what it has journaled and the report."""
         if self._failing is None:
             self._failing = report
         self._fail_now()
@@ -232,8 +232,8 @@ class Attempt:
             # From a callback outside any task. It has been failing already, unless handler code raised this.
             self._fail_attempt(report_of(error))
         except BaseException as error:
-            # A serde, a codec or a callback of the user's may raise anything, and a task that raises SystemExit
-            # or KeyboardInterrupt raises it here as well. The attempt fails, the process goes on.
+            # A serde, a codec or a callback of the user's may raise anything, and a task that raises
+            # SystemExit or KeyboardInterrupt raises it here as well. The attempt fails, the process goes on.
             self._fail_attempt(report_of(error, PAST_EXCEPT if not isinstance(error, Exception) else ""))
         if self._failing is not None:
             self._settle_failure()
@@ -501,8 +501,8 @@ class Attempt:
                 ErrorMessage(
                     CODE_INTERNAL,
                     "the handler waits for something that nothing can complete: every task waits for another "
-                    "one, or for an Event, Queue or Lock that no running task will touch (a deadlock). It waits "
-                    f"at {await_site(cast('asyncio.Task[bytes]', self._task))}",
+                    "one, or for an Event, Queue or Lock that no running task will touch (a deadlock). It "
+                    f"waits at {await_site(cast('asyncio.Task[bytes]', self._task))}",
                 )
             )
             return

@@ -5,12 +5,12 @@ A `DurableFuture` is an `asyncio.Future` of the deterministic loop. So it can be
 completion comes from a notification.
 """
 
-import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from holdfast.protocol.results import Failure, InvocationIdResult, Result, StateKeys, Value
 from holdfast.sdk.errors import TerminalError
+from holdfast.sdk.loop.ordered import OrderedFuture
 
 if TYPE_CHECKING:
     from holdfast.sdk.loop.durable_loop import DurableLoop
@@ -24,7 +24,7 @@ def no_value(content: bytes) -> None:
     """For results that say only that something happened."""
 
 
-class DurableFuture(asyncio.Future[T]):
+class DurableFuture(OrderedFuture[T]):
     """The answer to one command: a result, a failure, or, when it was cancelled here, neither.
 
     Cancelling it (by `cancel()`, a timeout or a task's cancellation) stops the waiting, nothing else: a call
@@ -56,6 +56,23 @@ class DurableFuture(asyncio.Future[T]):
             self.set_result([key.decode() for key in result.keys])  # type: ignore[arg-type]
         else:
             self.set_result(self._void)  # type: ignore[arg-type]
+
+
+class IdFuture(DurableFuture[str]):
+    """The id of an invocation that this one started.
+
+    Attributes:
+        given: the id, also when the handler has cancelled this future; None until it comes.
+    """
+
+    def __init__(self, loop: "DurableLoop") -> None:
+        super().__init__(loop, no_value)
+        self.given: str | None = None
+
+    def deliver(self, result: Result) -> None:
+        if isinstance(result, InvocationIdResult):
+            self.given = result.invocation_id
+        super().deliver(result)
 
 
 def terminal_error(failure: Failure) -> TerminalError:

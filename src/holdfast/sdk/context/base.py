@@ -19,7 +19,8 @@ from holdfast.protocol.commands import (
 from holdfast.protocol.framing import MessageType
 from holdfast.protocol.ids import awakeable_id
 from holdfast.protocol.results import Failure, Pairs, Value
-from holdfast.sdk.attempt import Attempt, CallInFlight
+from holdfast.sdk.attempt import Attempt
+from holdfast.sdk.cancelling import CallInFlight
 from holdfast.sdk.context.commands import Commands
 from holdfast.sdk.context.handles import Awakeable, CallFuture, InvocationHandle, SendHandle
 from holdfast.sdk.context.payloads import Payloads, serde_of, serde_of_value

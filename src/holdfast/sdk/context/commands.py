@@ -9,7 +9,7 @@ from holdfast.sdk.attempt import Attempt
 from holdfast.sdk.context.payloads import Payloads
 from holdfast.sdk.serde import Serde
 from holdfast.sdk.vm.machine import CANCEL_SIGNAL
-from holdfast.sdk.waits import Decode, DurableFuture, no_value
+from holdfast.sdk.waits import Decode, DurableFuture, IdFuture
 
 
 class Commands:
@@ -37,9 +37,11 @@ class Commands:
         """Payload to value."""
         return self.payloads.decoder(serde)
 
-    def id_future(self, completion_id: int) -> DurableFuture[str]:
+    def id_future(self, completion_id: int) -> IdFuture:
         """A future for the id of an invocation."""
-        return self.future(completion_id, no_value)
+        future = IdFuture(self.attempt.loop)
+        self.attempt.wait(completion_id, future)
+        return future
 
     def cancel(self, invocation_id: str) -> None:
         """Cancel another invocation."""

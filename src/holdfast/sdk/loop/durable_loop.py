@@ -27,6 +27,7 @@ from contextvars import Context, copy_context
 from typing import Any, NoReturn, Protocol, TypeVar
 
 from holdfast.sdk.errors import AttemptEnded, UsageError
+from holdfast.sdk.loop.ordered import OrderedFuture, OrderedTask, order_sets_of
 
 T = TypeVar("T")
 
@@ -113,6 +114,7 @@ class DurableLoop(asyncio.AbstractEventLoop):
         """Once set, every new future fails with `AttemptEnded`: the attempt is being taken down."""
         self._tasks: list[asyncio.Task[Any]] = []
         self._tasks_looked_at = 64
+        self._hashes = 0
 
     def run_until_quiet(self) -> None:
         """Run ready callbacks, and those they make ready, until there is none.
@@ -183,10 +185,15 @@ class DurableLoop(asyncio.AbstractEventLoop):
         return self._time_s
 
     def create_future(self) -> "asyncio.Future[Any]":
-        future: asyncio.Future[Any] = asyncio.Future(loop=self)
+        future: OrderedFuture[Any] = OrderedFuture(loop=self)
         if self.ending:
             future.set_exception(AttemptEnded())
         return future
+
+    def next_hash(self) -> int:
+        """What the next future to be hashed is hashed by."""
+        self._hashes += 1
+        return self._hashes
 
     def create_task(
         self,
@@ -196,7 +203,7 @@ class DurableLoop(asyncio.AbstractEventLoop):
         context: Context | None = None,
         **_newer: object,
     ) -> "asyncio.Task[T]":
-        task = asyncio.Task(coro, loop=self, name=name or "durable", context=context)
+        task = OrderedTask(coro, loop=self, name=name or "durable", context=context)
         self._tasks.append(task)
         if len(self._tasks) >= self._tasks_looked_at:
             # Amortised: the list is at most twice as long as there are open tasks.
@@ -272,6 +279,8 @@ REFUSED = {
 
 for _name, _cure in REFUSED.items():
     setattr(DurableLoop, _name, _refusal(_name, _cure))
+
+order_sets_of(DurableLoop)
 
 
 # From 3.14 on a thread has one current task whatever its loop, and stepping a second loop inside a task is
