@@ -1,6 +1,6 @@
 """Mistakes in definitions: each is refused where it is made; the error says where, what and what to do.
 
-Goal: no mistake waits for production. Method: every wrong definition, with the code of its error and the words
+Goal: no mistake waits for production. Method: every wrong definition, with its error code and the words that
 a reader needs.
 """
 

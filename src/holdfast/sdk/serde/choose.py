@@ -73,7 +73,7 @@ def _choose(annotation: object) -> Serde[Any]:
     def unknown_type(item: type) -> dict[str, object]:
         if item is not object:
             unknown.append(item)
-        return {}
+        return {"$comment": "any JSON value"}  # an empty schema would count as none
 
     try:
         schema = msgspec.json.schema(annotation, schema_hook=unknown_type)
