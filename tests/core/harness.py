@@ -70,6 +70,7 @@ from holdfast.core.records import (
     Start,
     TimerFired,
 )
+from holdfast.core.step import Step
 from holdfast.core.tables import Entry
 from holdfast.partition.placement import Minter
 from holdfast.protocol import messages as wire
@@ -146,7 +147,7 @@ class World:
 
     def _apply(self, partition: int, record: Record) -> Answer | None:
         tables = self.tables[partition]
-        answer = apply(tables, record, self.actions)
+        answer = apply(Step(tables, self.actions), record)
         tables.commit()
         return answer
 

@@ -14,7 +14,7 @@ from holdfast.core.model import Suspended
 from holdfast.invoker.translate import await_tree
 from holdfast.protocol import messages as wire
 from holdfast.protocol.futures import FUTURE_DEPTH_MAX
-from holdfast.server.assembly import RECURSION_LIMIT
+from holdfast.server.node import RECURSION_LIMIT
 
 
 @pytest.fixture(autouse=True)

@@ -15,6 +15,7 @@ from holdfast.core.commands import End
 from holdfast.core.model import InvariantViolation, Success, TargetKind
 from holdfast.core.outcome import Accepted, Answer, Finished, Refused
 from holdfast.core.records import AttemptReport, Lookup, Record
+from holdfast.core.step import Step
 from holdfast.partition import loop as loop_module
 from holdfast.partition.loop import RECORDS_PER_COMMIT_MAX, UNAVAILABLE
 
@@ -163,10 +164,10 @@ def test_what_should_never_happen_stops_the_partition(
     written; everybody who waits is told; the process is told to end."""
     real = loop_module.apply
 
-    def apply(tables: object, record: Record, actions: list[object]) -> Answer | None:
+    def apply(step: Step, record: Record) -> Answer | None:
         if _broken(record):
             raise error
-        return real(tables, record, actions)  # type: ignore[arg-type]
+        return real(step, record)
 
     monkeypatch.setattr(loop_module, "apply", apply)
 

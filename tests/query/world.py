@@ -24,6 +24,7 @@ from holdfast.core.model import (
 )
 from holdfast.core.outcome import Answer
 from holdfast.core.records import AttemptReport, Record, Start
+from holdfast.core.step import Step
 from holdfast.protocol.ids import encode_invocation_id, keyed_partition_key
 from holdfast.query.connection import Connection
 from holdfast.query.plan import parse
@@ -81,7 +82,7 @@ class World:
     def apply(self, id_: InvocationId, record: Record) -> Answer | None:
         """One record for the partition that owns the id, committed."""
         tables = self.tables[self.partition_of(id_)]
-        answer = apply(tables, record, [])
+        answer = apply(Step(tables, []), record)
         tables.commit()
         return answer
 

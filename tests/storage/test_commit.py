@@ -14,6 +14,7 @@ from holdfast.core.apply import apply
 from holdfast.core.messages import KillCallee
 from holdfast.core.model import InvocationId, NotificationKind, Row, Success, Waiter
 from holdfast.core.records import AttemptReport, Sweep
+from holdfast.core.step import Step
 from holdfast.core.tables import Mutation
 from holdfast.storage.database import StorageError
 from holdfast.storage.partition_tables import PartitionTables
@@ -223,7 +224,7 @@ def test_a_report_is_one_transaction(tmp_path: Path) -> None:
     before = world.dump()
     row = world.invocation(id_).row
     report = AttemptReport(world.now, row, 1, "dp_1", 7, [set_state(b"n", b"1"), sleep(1, world.now + 9)])
-    apply(world.tables[0], report, [])
+    apply(Step(world.tables[0], []), report)
     world.tables[0].flush()
     world.close()
     world.tables = world._open()

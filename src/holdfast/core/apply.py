@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeAlias, cast
 
 from holdfast.core import attempts, lifecycle, operate, post, restart, timing
-from holdfast.core.outcome import Accepted, Action, Answer
+from holdfast.core.outcome import Accepted, Answer
 from holdfast.core.records import (
     AttemptReport,
     Cancel,
@@ -27,16 +27,15 @@ from holdfast.core.records import (
     TimerFired,
 )
 from holdfast.core.step import Step
-from holdfast.core.tables import Tables
 
 
-def apply(tables: Tables, record: Record, actions: list[Action]) -> Answer | None:
-    """Apply one record: write through `tables`, append what must follow the commit to `actions`.
+def apply(step: Step, record: Record) -> Answer | None:
+    """Apply one record: write through the step's tables, append what must follow the commit to its actions.
 
     Returns the answer for the record's sender, to be given after the commit; None where nobody asked.
     Raises InvariantViolation for our own bugs: the caller must not commit.
     """
-    step = Step(tables, record.at, actions)
+    step.at = record.at
     answer = _HANDLERS[type(record)](step, record)
     mail = step.mail
     if mail:
@@ -44,6 +43,7 @@ def apply(tables: Tables, record: Record, actions: list[Action]) -> Answer | Non
         # invocation, completes one command, or goes one level down a tree of calls.
         for message in mail:
             post.handle(step, message)
+        mail.clear()
     return answer
 
 

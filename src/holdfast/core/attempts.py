@@ -230,9 +230,10 @@ _Handler: TypeAlias = Callable[[Step, Invocation, Item], bool]
 
 def _goes_on(apply: Callable[[Step, Invocation, _C], None]) -> _Handler:
     """A command's handler: after it the attempt goes on."""
+    act = cast("Callable[[Step, Invocation, Item], None]", apply)
 
     def handler(step: Step, invocation: Invocation, item: Item) -> bool:
-        apply(step, invocation, cast(_C, item))
+        act(step, invocation, item)
         return False
 
     return handler

@@ -1,4 +1,4 @@
-"""The workbench of one record: the tables, the instant, the actions and the mail it gives rise to."""
+"""The workbench of a record: the tables, the instant, the actions and the mail it gives rise to."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from holdfast.core.tables import Tables
 
 @dataclass(slots=True)
 class Step:
-    """`mail` holds messages for invocations of this partition; `apply` handles them, first in first out,
+    """Shared by the records of a batch, one after the other. `at` is the instant of the record at hand.
+
+    `mail` holds messages for invocations of this partition; `apply` handles them, first in first out,
     before the record is done, so that a deep tree of calls never becomes a deep Python stack."""
 
     tables: Tables
-    at: int
     actions: list[Action]
+    at: int = 0
     mail: list[Message] = field(default_factory=list[Message])
 
     def send(self, message: Message) -> None:

@@ -41,6 +41,7 @@ from holdfast.core.outcome import (
     Tell,
 )
 from holdfast.core.records import Record
+from holdfast.core.step import Step
 from holdfast.partition.committer import Committer
 from holdfast.storage.database import StorageError, storage_error
 from holdfast.storage.notifications import encode_notification
@@ -180,11 +181,12 @@ class PartitionLoop:
         else:
             batch, self._queue = queue, []
         tables, actions, answers = self.tables, self._actions, self._answers
+        step = Step(tables, actions)
         record: Record | None = None
         try:
             tables.database.hold()
             for record, on_answer in batch:
-                answer = apply(tables, record, actions)
+                answer = apply(step, record)
                 if on_answer is not None:
                     answers.append((on_answer, answer))
         except Exception as bug:

@@ -55,7 +55,8 @@ class Minter:
 
     def anywhere(self) -> tuple[InvocationId, Row]:
         """A random id in this partition."""
-        row = self.row()
+        row = Row(self._next_row)
+        self._next_row = row + 1
         random = self._random(KEY_BYTES + RANDOM_BYTES)
         key = self._first_key + int.from_bytes(random[:KEY_BYTES], "big") % self._keys
         return id_with_row(key, row, random[KEY_BYTES:]), row
