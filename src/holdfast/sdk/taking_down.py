@@ -14,6 +14,8 @@ from holdfast.sdk.errors import AttemptEnded, UsageError
 from holdfast.sdk.loop.durable_loop import DurableLoop
 
 ROUNDS_MAX = 100
+CALLBACKS_PER_ROUND_MAX = 10_000
+"""Unwinding takes a few callbacks per task; code that spins is dropped."""
 
 
 def take_down(loop: DurableLoop, main: "asyncio.Task[Any] | None") -> None:
@@ -22,23 +24,30 @@ def take_down(loop: DurableLoop, main: "asyncio.Task[Any] | None") -> None:
     if loop.is_running():
         # A mismatch found in the middle of handler code: the pump takes it down when that has unwound.
         return
-    tasks = loop.open_tasks()
-    if main is not None and not main.done():
-        tasks.append(main)
+    loop.callbacks_max = CALLBACKS_PER_ROUND_MAX
+    tasks = _open_tasks(loop, main)
     rounds = ROUNDS_MAX
-    try:
-        while tasks and rounds:
-            rounds -= 1
-            for task in tasks:
-                waiter = task._fut_waiter  # type: ignore[attr-defined]
-                if waiter is not None and not isinstance(waiter, asyncio.Task) and not waiter.done():
-                    waiter.set_exception(AttemptEnded())
+    while (tasks or loop.ready) and rounds:
+        rounds -= 1
+        for task in tasks:
+            waiter = task._fut_waiter  # type: ignore[attr-defined]
+            if waiter is not None and not isinstance(waiter, asyncio.Task) and not waiter.done():
+                waiter.set_exception(AttemptEnded())
+        try:
             loop.run_until_quiet()
-            tasks = [task for task in tasks if not task.done()] + [
-                task for task in loop.open_tasks() if task not in tasks
-            ]
-    except UsageError:
-        pass  # it spins; it is dropped like the rest
+        except UsageError:
+            break  # it spins
+        except BaseException:
+            pass  # of a callback, or a task's SystemExit; the attempt is over as it is
+        loop.generators.close_kept()
+        tasks = _open_tasks(loop, main)
     for task in tasks:
         task._log_destroy_pending = False  # type: ignore[attr-defined]
     loop.close()
+
+
+def _open_tasks(loop: DurableLoop, main: "asyncio.Task[Any] | None") -> "list[asyncio.Task[Any]]":
+    tasks = loop.open_tasks()
+    if main is not None and not main.done():
+        tasks.append(main)
+    return tasks

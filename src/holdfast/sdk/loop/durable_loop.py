@@ -19,17 +19,21 @@ handler code find this loop and calls in step bodies find the real one.
 """
 
 import asyncio
+import logging
 import sys
 from asyncio import events
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context, copy_context
-from typing import Any, NoReturn, Protocol, TypeVar
+from typing import Any, NoReturn, Protocol, TypeVar, cast
 
-from holdfast.sdk.errors import AttemptEnded, UsageError
+from holdfast.sdk.errors import AttemptEnded, TerminalError, UsageError
+from holdfast.sdk.loop.generators import OpenGenerators
 from holdfast.sdk.loop.ordered import OrderedFuture, OrderedTask, order_sets_of
 
 T = TypeVar("T")
+
+LOG = logging.getLogger("holdfast.sdk")
 
 CALLBACKS_PER_RUN_MAX = 1_000_000
 """Callbacks between two notifications. A handler that polls (`while not done: await asyncio.sleep(0)`) would
@@ -92,8 +96,9 @@ class DurableTimer(Ready):
     @property
     def sleeper(self) -> "asyncio.Future[Any] | None":
         """What `asyncio.sleep` waits for with this timer; None for a timeout's timer or a cancelled one."""
-        future = self.args[0] if self.args and self.callback is not None else None
-        return future if isinstance(future, asyncio.Future) else None
+        # Others put a future of theirs in the same place: `asyncio.wait` and, in 3.11, `wait_for`.
+        sleeping = self.callback is asyncio.futures._set_result_unless_cancelled  # type: ignore[attr-defined]
+        return cast("asyncio.Future[Any]", self.args[0]) if sleeping else None
 
     def fire(self) -> None:
         """The sleep is over: the loop's time advances and the callback is ready."""
@@ -115,12 +120,15 @@ class DurableLoop(asyncio.AbstractEventLoop):
         self._tasks: list[asyncio.Task[Any]] = []
         self._tasks_looked_at = 64
         self._hashes = 0
+        self.callbacks_max = CALLBACKS_PER_RUN_MAX
+        self.generators = OpenGenerators(self)
 
     def run_until_quiet(self) -> None:
         """Run ready callbacks, and those they make ready, until there is none.
 
         Raises:
-            UsageError: `spinning`: more than `CALLBACKS_PER_RUN_MAX` of them.
+            UsageError: `spinning`: more than `callbacks_max` of them.
+            BaseException: what a callback outside tasks raised, SystemExit and KeyboardInterrupt in any.
         """
         ready = self.ready
         if not ready:
@@ -128,7 +136,8 @@ class DurableLoop(asyncio.AbstractEventLoop):
         outer = get_running_loop()
         outer_task = _leave_current_task(outer)
         _set_running_loop(self)
-        left = CALLBACKS_PER_RUN_MAX
+        hooks = self.generators.enter()
+        left = self.callbacks_max
         try:
             while ready:
                 handle = ready.popleft()
@@ -139,11 +148,12 @@ class DurableLoop(asyncio.AbstractEventLoop):
                     if left < 0:
                         raise UsageError(
                             "spinning",
-                            f"the handler ran {CALLBACKS_PER_RUN_MAX} callbacks without waiting for anything "
+                            f"the handler ran {self.callbacks_max} callbacks without waiting for anything "
                             "the journal can complete; it probably polls with asyncio.sleep(0). Await the "
                             "result itself, or sleep for a time greater than zero",
                         )
         finally:
+            self.generators.leave(hooks)
             _set_running_loop(outer)
             _enter_current_task(outer, outer_task)
 
@@ -228,9 +238,20 @@ class DurableLoop(asyncio.AbstractEventLoop):
         """Drop what is left; nothing runs any more."""
         self._closed = True
         self.ready.clear()
+        self.generators.close()
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """Futures nobody looked at and tasks dropped with the attempt: the journal has what matters."""
+        """A task that failed and that nobody awaited is logged, as asyncio does it.
+
+        Futures nobody looked at are not: what they were to be is in the journal. Terminal errors neither.
+        """
+        error = context.get("exception")
+        if (
+            isinstance(context.get("future"), asyncio.Task)
+            and isinstance(error, Exception)
+            and ExceptionGroup("", [error]).split(TerminalError)[1] is not None
+        ):
+            LOG.warning("a task that the handler started and did not await failed: %r", error, exc_info=error)
 
     def get_exception_handler(self) -> None:
         return None

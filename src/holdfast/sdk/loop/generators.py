@@ -1,0 +1,83 @@
+"""Async generators that handler code leaves open.
+
+`async for ... break` drops a generator in the middle, with a `finally` of its own still to run. Python hands
+it to a hook of the running loop, at the moment its last reference goes. That moment is part of the program,
+and the same in every replay, unless the garbage collector decides it. So a generator dropped by handler code
+is closed by a task right away, as every asyncio loop does it, and one that the collector found is kept, and
+closed when the attempt ends.
+
+Without hooks of its own the durable loop would leave them to the process's loop, where the `finally` would
+run outside the journal.
+"""
+
+import asyncio
+import gc
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from typing import Any, TypeAlias
+
+Generator: TypeAlias = "AsyncGenerator[Any, Any]"
+Hooks: TypeAlias = "sys._asyncgen_hooks"
+
+_collecting = False
+
+
+def _on_collection(phase: str, info: dict[str, int]) -> None:
+    global _collecting
+    _collecting = phase == "start"
+
+
+gc.callbacks.append(_on_collection)
+
+
+class OpenGenerators:
+    """Those of one loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._kept: list[Generator] = []
+        self._closed = False
+
+    def enter(self) -> Hooks:
+        """The loop starts running; answers the hooks to be given back to `leave`."""
+        outer = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(None, self.dropped)
+        return outer
+
+    def leave(self, outer: Hooks) -> None:
+        """The loop stops running."""
+        sys.set_asyncgen_hooks(*outer)
+
+    def dropped(self, generator: Generator) -> None:
+        """The hook: nobody refers to this generator any more."""
+        if self._closed:
+            _unwind(generator)
+        elif _collecting or asyncio.events._get_running_loop() is not self._loop:
+            self._kept.append(generator)
+        else:
+            self._close(generator)
+
+    def close_kept(self) -> None:
+        """The attempt is ending, in a loop that refuses to wait: tasks to close those that were kept."""
+        kept, self._kept = self._kept, []
+        for generator in kept:
+            self._close(generator)
+
+    def close(self) -> None:
+        """The loop is closed; what is dropped from now on can only be unwound."""
+        self._closed = True
+        for generator in self._kept:
+            _unwind(generator)
+        self._kept.clear()
+
+    def _close(self, generator: Generator) -> None:
+        self._loop.create_task(generator.aclose(), name="closing a generator")
+
+
+def _unwind(generator: Generator) -> None:
+    """Runs its `finally` as far as that goes without waiting."""
+    closing: Any = generator.aclose()
+    # Errors go as Python's own finalizers let them go.
+    with suppress(BaseException):
+        closing.send(None)
