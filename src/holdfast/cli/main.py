@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from holdfast import __version__
-from holdfast.cli import backup, exit_codes, serve
+from holdfast.cli import backup, exit_codes, serve, serve_app
 from holdfast.cli.exit_codes import complain
 
 
@@ -20,6 +20,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--version", action="version", version=f"holdfast {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     serve.add_parser(commands)
+    serve_app.add_parser(commands)
     backup.add_parser(commands)
     arguments = parser.parse_args(argv)
     try:

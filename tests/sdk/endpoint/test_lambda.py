@@ -1,4 +1,4 @@
-"""Lambda events answered: captured ones like the official SDKs, strange ones with words, long ones in time."""
+"""Lambda events answered: captured ones as the official SDKs do, strange ones in words, slow ones in time."""
 
 from __future__ import annotations
 

@@ -1,0 +1,184 @@
+"""`holdfast serve`: run an app's handlers on Granian, a server for HTTP/2 and HTTP/1.1.
+
+Attempts hold their connection open for as long as they wait and the server lets them, so there are many at
+once and nearly all of them idle. The settings here allow for that; with Granian's own, a thousand handlers
+waiting for calls to this very process would leave no room for those calls.
+
+The app is imported here first, so that mistakes in it are told before anything listens, and again in each
+worker: workers are fresh processes (`spawn`), because threads and connections that a module makes when it is
+imported do not survive a fork.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import gc
+import multiprocessing
+import os
+import socket
+import sys
+from typing import Any
+
+from holdfast.cli import exit_codes
+from holdfast.cli.commands import Commands
+from holdfast.cli.exit_codes import complain
+
+PORT_DEFAULT = 9080
+PORT_VARIABLE = "PORT"
+WORKERS_MAX = 256
+
+ATTEMPTS_MAX = 16_384
+"""At once, of one worker; further requests wait."""
+
+STREAMS_MAX = 4096
+"""At once on one HTTP/2 connection."""
+
+WINDOW_BYTES = 2 * 1024 * 1024
+"""Per stream. Journals longer than this are read as fast as they are replayed."""
+
+CONNECTION_WINDOW_BYTES = 16 * 1024 * 1024
+
+GC_THRESHOLD = 50_000
+"""Allocations between collections of the young generation: attempts make many objects and few cycles."""
+
+LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
+
+
+def add_parser(commands: Commands) -> None:
+    parser = commands.add_parser("serve", help="run an app's handlers", description=__doc__)
+    parser.add_argument("app", metavar="MODULE:APP", help="the app, such as greeter:app for greeter.py")
+    parser.add_argument("--host", default="127.0.0.1", help="address to bind; 0.0.0.0 for all [127.0.0.1]")
+    parser.add_argument(
+        "--port", type=_port, help=f"port to bind [the variable {PORT_VARIABLE}, else {PORT_DEFAULT}]"
+    )
+    parser.add_argument("--workers", type=_workers, default=1, help="processes [1]")
+    parser.add_argument("--log-level", choices=LOG_LEVELS, default="info", help="least level shown [info]")
+    parser.add_argument(
+        "--grace",
+        type=_seconds,
+        default=10,
+        metavar="SECONDS",
+        help="at the end: how long attempts may go on before they are cut, and made again by the server [10]",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """The command; its exit code."""
+    try:
+        import granian  # noqa: F401 - asked for before the app is imported
+    except ModuleNotFoundError:
+        return complain(
+            "serving needs Granian, which is not installed: pip install 'holdfast[serve]'", exit_codes.CONFIG
+        )
+    from holdfast.cli.load_app import LoadError, load_app
+
+    port = arguments.port
+    try:
+        if port is None:
+            port = _port(os.environ.get(PORT_VARIABLE) or str(PORT_DEFAULT))
+        app = load_app(arguments.app)
+    except argparse.ArgumentTypeError as error:
+        return complain(f"the variable {PORT_VARIABLE}: {error}", exit_codes.CONFIG)
+    except LoadError as error:
+        sys.stderr.write(error.detail)
+        return complain(str(error), exit_codes.CONFIG)
+    if (problem := _cannot_bind(arguments.host, port)) is not None:
+        return complain(problem, exit_codes.PORT_TAKEN)
+    services = ", ".join(service.name for service in app.routes.services)
+    shown = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
+    print(f"holdfast: serving {services} on http://{shown}:{port}", file=sys.stderr, flush=True)
+    return _serve(arguments, port)
+
+
+def load_in_worker(target: str) -> object:
+    """The app of one worker; called by Granian in its process."""
+    from holdfast.cli.load_app import load_app
+
+    app = load_app(target)
+    # What was imported lives as long as the process: keep the collector from walking it again and again.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD)
+    return app
+
+
+def _serve(arguments: argparse.Namespace, port: int) -> int:
+    from granian import Granian
+    from granian.constants import HTTPModes, Interfaces
+    from granian.http import HTTP2Settings
+    from granian.log import LogLevels
+
+    multiprocessing.set_start_method("spawn", force=True)
+    server = Granian(
+        arguments.app,
+        address=arguments.host,
+        port=port,
+        interface=Interfaces.RSGI,
+        workers=arguments.workers,
+        http=HTTPModes.auto,
+        websockets=False,
+        backpressure=ATTEMPTS_MAX,
+        http2_settings=HTTP2Settings(
+            initial_connection_window_size=CONNECTION_WINDOW_BYTES,
+            initial_stream_window_size=WINDOW_BYTES,
+            max_concurrent_streams=STREAMS_MAX,
+        ),
+        log_level=LogLevels.debug if arguments.log_level == "debug" else LogLevels.warning,
+        log_dictconfig=_logging(arguments.log_level.upper()),
+        respawn_failed_workers=True,
+        workers_kill_timeout=arguments.grace,
+    )
+    try:
+        server.serve(target_loader=load_in_worker)
+    except SystemExit as end:
+        return (
+            exit_codes.OK if not end.code else complain("a worker ended by itself; see above", exit_codes.BUG)
+        )
+    return exit_codes.OK
+
+
+def _logging(level: str) -> dict[str, Any]:
+    """Everything to standard error; what the user's module configures when it is imported comes after this."""
+    return {
+        "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+        "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+        "root": {"handlers": ["console"], "level": level},
+        "loggers": {"_granian": {}, "granian.access": {}},
+    }
+
+
+def _cannot_bind(host: str, port: int) -> str | None:
+    """Why not. Granian shares ports between processes, so it would not notice another one's."""
+    try:
+        family, kind, number, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, number) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            probe.listen(1)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return f"port {port} of {host} is taken by another process; choose one with --port"
+        return f"cannot listen on {host} port {port}: {error.strerror or error}"
+    return None
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port; expected a number from 1 to 65535")
+    return int(text)
+
+
+def _workers(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) <= WORKERS_MAX:
+        raise argparse.ArgumentTypeError(f"{text!r} workers; expected 1 to {WORKERS_MAX}")
+    return int(text)
+
+
+def _seconds(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; expected whole seconds, at least 1")
+    return int(text)
