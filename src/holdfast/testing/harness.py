@@ -11,12 +11,12 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Any, Self, TypeAlias, cast
 
 from holdfast.client import IngressError, SendHandle
 from holdfast.core.outcome import Refused
@@ -34,10 +34,21 @@ from holdfast.sdk.serde import Codec
 from holdfast.sdk.strict import on_by_default
 from holdfast.server.config import Config, Millis
 from holdfast.server.node import Node
-from holdfast.testing import inspect
 from holdfast.testing.clock import EPOCH, VirtualClock
 from holdfast.testing.faults import Crasher, CrashPoint, StepFailures
 from holdfast.testing.ingress import LocalClient
+from holdfast.testing.inspection import (
+    Found,
+    Place,
+    all_invocations,
+    by_id,
+    invocation_id,
+    journal_of,
+    latest,
+    state_of,
+    view,
+    why_stuck,
+)
 from holdfast.testing.journal import InvocationView, Journal
 from holdfast.testing.loop import VirtualLoop
 from holdfast.testing.transport import AsgiApp, AsgiClient
@@ -211,21 +222,21 @@ class Harness(LocalClient):
             UsageError: there is no such invocation.
         """
         partition, invocation = self._one(of, key)
-        return inspect.journal_of(partition, invocation)
+        return journal_of(partition, invocation)
 
     def invocation_view(
         self, of: str | Target[Any, Any] | SendHandle[Any] | InvocationView, *, key: str | None = None
     ) -> InvocationView:
         """How an invocation stands; named as for `journal`."""
-        return inspect.view(self._one(of, key)[1])
+        return view(self._one(of, key)[1])
 
     def invocations(self) -> list[InvocationView]:
         """All invocations, oldest first."""
-        return [inspect.view(invocation) for _, invocation in inspect.all_invocations(self._running)]
+        return [view(invocation) for _, invocation in all_invocations(self._running)]
 
     def state(self, service: str | Named, key: str) -> dict[str, object]:
         """The state of an object or workflow; JSON is decoded."""
-        return inspect.state_of(self._running, service if isinstance(service, str) else service.name, key)
+        return state_of(self._running, service if isinstance(service, str) else service.name, key)
 
     async def set_state(self, service: str | Named, key: str, state: Mapping[str, object]) -> None:
         """Replace the whole state of an object or workflow, in its turn; values as JSON, bytes as they
@@ -295,17 +306,15 @@ class Harness(LocalClient):
             raise UsageError("not_running", "the test environment is not running; use it as `async with`")
         return self._node
 
-    def _find(self, id_text: str) -> inspect.Place:
-        return inspect.by_id(self._running, id_text)
+    def _find(self, id_text: str) -> Place:
+        return by_id(self._running, id_text)
 
-    def _one(
-        self, of: str | Target[Any, Any] | SendHandle[Any] | InvocationView, key: str | None
-    ) -> inspect.Found:
+    def _one(self, of: str | Target[Any, Any] | SendHandle[Any] | InvocationView, key: str | None) -> Found:
         if not isinstance(of, str | SendHandle | InvocationView):
             parts = (of.service.name, key, of.name)
-            return inspect.latest(self._running, "/".join(part for part in parts if part is not None))
+            return latest(self._running, "/".join(part for part in parts if part is not None))
         if isinstance(of, str) and "/" in of:
-            return inspect.latest(self._running, of)
+            return latest(self._running, of)
         id_text = _id_of(of)
         partition, invocation = self._find(id_text)
         if invocation is None:
@@ -315,7 +324,7 @@ class Harness(LocalClient):
     async def _operate(
         self, what: str, of: str | SendHandle[Any] | InvocationView, make: Callable[..., Record]
     ) -> None:
-        id_ = inspect.invocation_id(_id_of(of))
+        id_ = invocation_id(_id_of(of))
         _accept(what, await self._running.engine.ask(id_, make(self._clock.now_ms(), id_)))
 
     def _on_fatal(self, error: BaseException) -> None:
@@ -332,10 +341,17 @@ class Harness(LocalClient):
             return
         if node.runner.waiting_count or any(p.timers.next_at() is not None for p in node.partitions):
             return
-        error = Stuck(f"nothing can happen any more, and the test still waits:\n{inspect.why_stuck(node)}")
+        error = Stuck(f"nothing can happen any more, and the test still waits:\n{why_stuck(node)}")
         if not self.fail_waiting(error) and self._task is not None:
             self._stuck = error
             self._task.cancel()
+
+
+def apps_of(app: App | Sequence[App]) -> Sequence[App]:
+    """One thing to test, or several, as several."""
+    if isinstance(app, list | tuple):
+        return cast("Sequence[App]", app)
+    return (cast("App", app),)
 
 
 def _applications(apps: tuple[App, ...], codec: Codec | None) -> list[AsgiApp]:

@@ -2,14 +2,15 @@
 
 from importlib.util import find_spec
 
-_PACKAGES = ("apsw", "cryptography", "hpack", "httptools", "msgspec", "structlog", "xxhash")
+PACKAGES = ("apsw", "cryptography", "hpack", "httptools", "msgspec", "structlog", "xxhash")
+"""What the engine imports; the rest of the extra is the admin interface's."""
 
 
 def require_server() -> None:
     """Raise ImportError, with the command that helps, unless the engine can be imported."""
-    missing = [name for name in _PACKAGES if find_spec(name) is None]
+    missing = [name for name in PACKAGES if find_spec(name) is None]
     if missing:
         raise ImportError(
-            f"holdfast.testing runs the real engine, and {', '.join(missing)} is not installed: "
+            f"holdfast.testing runs the real engine, for which {', '.join(missing)} must be installed: "
             "pip install 'holdfast[server]'"
         )

@@ -14,7 +14,7 @@ from typing import Any, TypedDict, TypeVar, Unpack
 from holdfast.sdk.serde import Codec
 from holdfast.server.config import Config
 from holdfast.testing.faults import CrashPoint
-from holdfast.testing.harness import App, Harness, NotHappened
+from holdfast.testing.harness import App, Harness, NotHappened, apps_of
 from holdfast.testing.loop import VirtualLoop
 
 T = TypeVar("T")
@@ -46,7 +46,7 @@ def run(
     """
 
     async def main() -> T:
-        async with Harness(*_apps(app), **options) as env:
+        async with Harness(*apps_of(app), **options) as env:
             return await scenario(env)
 
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
@@ -84,7 +84,3 @@ def crash_everywhere(
             raise
         reached.append(point)
     return reached
-
-
-def _apps(app: App | Sequence[App]) -> Sequence[App]:
-    return app if isinstance(app, Sequence) else (app,)
