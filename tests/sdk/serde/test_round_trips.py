@@ -215,7 +215,8 @@ def test_an_absent_body_is_none_where_none_is_declared() -> None:
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(st.characters(exclude_categories=["Cs"])),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text("abc", max_size=3), inner, max_size=4),
+    lambda inner: st.lists(inner, max_size=4)
+    | st.dictionaries(st.text("abc", max_size=3), inner, max_size=4),
     max_leaves=12,
 )  # fmt: skip
 
@@ -251,7 +252,7 @@ def test_order_of_dicts_does_not_show(value: dict[str, int], random: Any) -> Non
 
 
 def test_order_of_sets_does_not_depend_on_the_process() -> None:
-    """Goal: a replay in another process writes the same bytes. Method: processes with different hash seeds."""
+    """Goal: a replay in another process writes the same bytes. Method: several hash seeds."""
     program = (
         "from datetime import datetime, UTC\n"
         "from pydantic import BaseModel\n"

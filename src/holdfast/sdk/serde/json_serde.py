@@ -83,8 +83,10 @@ def _readable(annotation: object) -> Any:
 
 def _writer(annotation: object, decode: Reader) -> Writer:
     encode = _encode_any_keys if has_other_keys(annotation) else _ENCODE
-    classes = accepted_classes(annotation)
+    accepted = accepted_classes(annotation)
+    classes = accepted[0] if len(accepted) == 1 else accepted
 
+    # What the first and the last repeat is not shared: another function would cost every call a frame.
     def serialize(value: Any, /) -> bytes:
         if not isinstance(value, classes):
             raise wrong_type(value, annotation)
@@ -100,14 +102,19 @@ def _writer(annotation: object, decode: Reader) -> Writer:
         return data
 
     def serialize_undeclared(value: Any, /) -> bytes:
-        data = serialize(value)
-        if not (type(value) is str or decode(data) == value):
-            raise changed_value(value, encode)
-        return data
+        if not isinstance(value, classes):
+            raise wrong_type(value, annotation)
+        try:
+            data = encode(value)
+        except _UNWRITABLE as error:
+            raise unwritable_value(value, encode, error) from error
+        if type(value) is str or decode(data) == value:
+            return data
+        raise changed_value(value, encode)
 
     if holds_undeclared(annotation) and compares_equal(annotation):
         return serialize_undeclared
-    return serialize_number if float in classes else serialize
+    return serialize_number if float in accepted else serialize
 
 
 def _reader(annotation: object, decode: Reader) -> Reader:
