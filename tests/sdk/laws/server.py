@@ -267,7 +267,9 @@ class Server:
         elif type_ == MessageType.ERROR:
             error = m.ErrorMessage.decode(body)
             if "deadlock" in error.message:
-                self.outcome = ("deadlock", b"")
+                # What was journaled and not delivered may yet end it: the next attempt has that.
+                if not self.unsent:
+                    self.outcome = ("deadlock", b"")
             elif not step_failed or error.related_command_type != RUN:
                 raise Broken(f"the attempt failed: {error.code} {error.message}\n{error.stacktrace}")
             self.retry_count += 1
