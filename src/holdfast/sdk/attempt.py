@@ -90,6 +90,20 @@ class AttemptPort(Protocol):
         ...
 
 
+class _Nobody:
+    """The port of an attempt that has been released: stragglers report to it."""
+
+    def now_ms(self) -> int:
+        return 0
+
+    def start_step(self, step: PendingStep) -> None: ...
+    def stop_step(self, step: PendingStep) -> None: ...
+    def call_later(self, delay_s: float, call: Callable[[], None]) -> None: ...
+    def flush(self) -> None: ...
+
+
+_NOBODY = _Nobody()
+
 HandlerMain = Callable[["Attempt"], Coroutine[Any, Any, bytes]]
 """Decodes the input, runs the handler, encodes its result; raises what the handler raised."""
 
@@ -175,6 +189,13 @@ class Attempt:
         if self._failing is None:
             self._failing = report
         self._fail_now()
+
+    def release(self) -> None:
+        """Nothing more comes or goes: let go of what refers back to this attempt. Without cycles it is freed
+        at once, and the garbage collector has nothing to look through."""
+        self._task = None
+        self._port = _NOBODY
+        self.loop.release()
 
     def step_returned(self, step: PendingStep, result: bytes | Failure) -> None:
         """A body finished, with its result or for good without one."""
@@ -320,7 +341,7 @@ class Attempt:
             AttemptEnded: the attempt is being taken down.
         """
         if get_running_loop() is not self.loop:
-            raise misused(what, self._task is not None and self._task.done())
+            raise misused(what, self.machine.ended)
         if self.machine.ended or self._failing is not None or self.loop.ending:
             raise AttemptEnded
 
@@ -415,10 +436,11 @@ class Attempt:
             self._mismatch(error)
         raise AttemptEnded
 
-    def cancel_step(self, step: PendingStep) -> None:
+    def cancel_step(self, completion_id: int) -> None:
         """The handler no longer wants this step's result."""
-        self._pending.pop(step.completion_id, None)
-        if self._running.pop(step.completion_id, None) is not None:
+        self._pending.pop(completion_id, None)
+        step = self._running.pop(completion_id, None)
+        if step is not None:
             self._port.stop_step(step)
 
     # Steps.
@@ -444,7 +466,7 @@ class Attempt:
 
     def _stop_unwanted(self) -> None:
         for step in [step for step in self._running.values() if step.future.done()]:
-            self.cancel_step(step)
+            self.cancel_step(step.completion_id)
 
     # Ends.
 

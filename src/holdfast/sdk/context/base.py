@@ -31,7 +31,7 @@ from holdfast.sdk.durations import Duration, seconds_of
 from holdfast.sdk.errors import UsageError
 from holdfast.sdk.remote import Target
 from holdfast.sdk.steps import PendingStep, Step, spec_of
-from holdfast.sdk.waits import DurableFuture, no_value
+from holdfast.sdk.waits import Decode, DurableFuture, no_value
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -46,14 +46,16 @@ NO_VALUE: Any = object()
 class StepFuture(DurableFuture[R]):
     """A step's result. Cancelling it cancels the step's body."""
 
-    step: PendingStep
-    attempt: Attempt
+    def __init__(self, attempt: Attempt, decode: Decode, completion_id: int) -> None:
+        super().__init__(attempt.loop, decode)
+        self._attempt = attempt
+        self._completion_id = completion_id
 
     def cancel(self, msg: Any | None = None) -> bool:
         """As every future; the body, which runs in this process, is cancelled too."""
         cancelled = super().cancel(msg)
         if cancelled:
-            self.attempt.cancel_step(self.step)
+            self._attempt.cancel_step(self._completion_id)
         return cancelled
 
 
@@ -119,14 +121,14 @@ class Context(ContextBase):
         spec = spec_of(action)
         function = action.function if isinstance(action, Step) else action
         completion_id = attempt.run_step(name or spec.name)
-        future: StepFuture[Any] = StepFuture(attempt.loop, self._commands.decode_with(spec.serde))
+        future: StepFuture[Any] = StepFuture(attempt, self._commands.decode_with(spec.serde), completion_id)
         variables = copy_context()
         variables.run(leave)
-        future.step = PendingStep(
-            completion_id, attempt.machine.command_index, spec, function, args, kwargs, variables, future
+        attempt.add_step(
+            PendingStep(
+                completion_id, attempt.machine.command_index, spec, function, args, kwargs, variables, future
+            )
         )
-        future.attempt = attempt
-        attempt.add_step(future.step)
         return future
 
     def sleep(self, duration: Duration, *, name: str = "") -> DurableFuture[None]:

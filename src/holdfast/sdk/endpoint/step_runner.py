@@ -103,7 +103,8 @@ class StepRunner:
         return self._ended
 
     def close(self) -> None:
-        """No more timers."""
+        """The request is over, the attempt has ended or was abandoned."""
+        self.attempt.release()
         if self._grace is not None:
             self._grace.cancel()
 

@@ -53,6 +53,15 @@ class DurableTimers(Protocol):
         """Journal a sleep whose completion calls `timer.fire()`."""
 
 
+class _NoTimers:
+    """After the end no timer is made durable."""
+
+    def start_timer(self, timer: "DurableTimer", delay_s: float) -> None: ...
+
+
+_NO_TIMERS = _NoTimers()
+
+
 class Ready:
     """A callback waiting for its turn: what `call_soon` returns."""
 
@@ -239,6 +248,12 @@ class DurableLoop(asyncio.AbstractEventLoop):
         self._closed = True
         self.ready.clear()
         self.generators.close()
+
+    def release(self) -> None:
+        """Let go of the attempt; the loop has been closed."""
+        self._timers = _NO_TIMERS
+        self._tasks.clear()
+        del self.generators
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         """A task that failed and that nobody awaited is logged, as asyncio does it.

@@ -41,7 +41,7 @@ from holdfast.protocol.futures import CombinatorType, Future
 from holdfast.protocol.notifications import NotificationTemplate
 from holdfast.protocol.results import Failure, Result, Value
 from holdfast.protocol.state_commands import InputCommandMessage, OutputCommandMessage
-from holdfast.protocol.wire import put_chunk, put_text, put_uint
+from holdfast.protocol.wire import put_text, varint
 from holdfast.sdk.vm.mismatch import CommandDiffers, check_same, describe_command, name_of
 from holdfast.sdk.vm.state import StateView
 
@@ -55,6 +55,11 @@ FIRST_AWAKEABLE_SIGNAL = 17
 _RUN = int(MessageType.RUN_COMMAND)
 _OUTPUT = int(MessageType.OUTPUT_COMMAND)
 _ACK = int(MessageType.PROPOSE_RUN_COMPLETION_ACK)
+
+LABELS_KEPT_MAX = 1024
+_labels: dict[str, bytes] = {}
+"""Step names as the bytes of their field: a program has few."""
+
 _END_FRAME = pack_header(MessageType.END, 0, 0)
 
 
@@ -194,7 +199,9 @@ class Machine:
             return None
         type_, body = self._notifications.popleft()
         if type_ == _ACK:
-            completion_id = ProposeRunCompletionAckMessage.decode(body).completion_id
+            # The usual ack is 08 id.
+            usual = len(body) == 2 and body[0] == 0x08 and body[1] < 128
+            completion_id = body[1] if usual else ProposeRunCompletionAckMessage.decode(body).completion_id
             value = self._proposed.pop(completion_id, None)
             if value is None:
                 raise ProtocolError(f"the server acknowledged run {completion_id}, which was not proposed")
@@ -270,15 +277,17 @@ class Machine:
     def run(self, name: str) -> int:
         """A step; answers its completion id."""
         self._completion_id = completion_id = self._completion_id + 1
-        self.issue(_RUN, put_uint(11, completion_id) + put_text(12, name))
+        label = _labels.get(name)
+        if label is None:
+            label = _remember_label(name)
+        self.issue(_RUN, b"\x58" + varint(completion_id) + label)
         return completion_id
 
     def propose(self, completion_id: int, result: bytes | Failure) -> None:
         """A step's result, to be made durable."""
-        body = put_uint(1, completion_id)
         flags = 0
         if isinstance(result, bytes):
-            body += put_chunk(14, result)
+            body = b"\x08" + varint(completion_id) + b"\x72" + varint(len(result)) + result
             if self.version >= 7:
                 flags = ACK_REQUESTED
                 self._proposed[completion_id] = Value(result)
@@ -353,6 +362,13 @@ class Machine:
         if self.version < 6 and failure.metadata:
             return Failure(failure.code, failure.message)
         return failure
+
+
+def _remember_label(name: str) -> bytes:
+    if len(_labels) >= LABELS_KEPT_MAX:
+        _labels.clear()
+    label = _labels[name] = put_text(12, name)
+    return label
 
 
 class MessageTooLarge(Exception):
