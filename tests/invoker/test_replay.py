@@ -1,4 +1,4 @@
-"""The short way to open a first attempt writes what the general one writes."""
+"""The short way to open an attempt writes what the general one writes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.core.model import INVOKED, Invocation, InvocationId, Retention, Row, Target, TargetKind
-from holdfast.invoker.replay import first_opening, has_state, opening
+from holdfast.invoker.replay import has_state, opening, plain_opening
 from holdfast.protocol.framing import MessageType
 from holdfast.protocol.ids import encode_invocation_id
 
@@ -17,16 +17,16 @@ from holdfast.protocol.ids import encode_invocation_id
     key=st.none() | st.text(max_size=5),
     idempotency_key=st.none() | st.just("key"),
     retries=st.sampled_from([0, 0, 0, 3]),
-    input_raw=st.binary(max_size=300),
+    replayed=st.lists(st.tuples(st.sampled_from([0x040C, 0x800C]), st.binary(max_size=300)), max_size=200),
     version=st.sampled_from([5, 6, 7]),
 )
-def test_the_first_opening_is_the_general_one_or_none(
+def test_the_plain_opening_is_the_general_one_or_none(
     id_: bytes,
     kind: TargetKind,
     key: str | None,
     idempotency_key: str | None,
     retries: int,
-    input_raw: bytes,
+    replayed: list[tuple[int, bytes]],
     version: int,
 ) -> None:
     target = Target("Service", "handler", None if kind is TargetKind.SERVICE else key, kind)
@@ -35,9 +35,9 @@ def test_the_first_opening_is_the_general_one_or_none(
         idempotency_key=idempotency_key, retry_count=retries, length=1, progress_at=1_000,
     )  # fmt: skip
     id_text = encode_invocation_id(id_)
-    short = first_opening(invocation, id_text, input_raw)
+    frames = [(MessageType.INPUT_COMMAND.value, b"input"), *replayed]
+    short = plain_opening(invocation, id_text, frames)
     state = {} if has_state(kind) else None
-    frames = [(MessageType.INPUT_COMMAND.value, input_raw)]
     if short is not None:
         assert short == opening(invocation, id_text, frames, state, 1_000, 2_000, version)
     usual = kind is TargetKind.SERVICE and idempotency_key is None and not retries

@@ -39,6 +39,7 @@ from holdfast.core.commands import (
 from holdfast.core.journal import append, notify, store
 from holdfast.core.lifecycle import finish, pause, rest, start_attempt
 from holdfast.core.model import (
+    JOURNAL_ENTRIES_MAX,
     JOURNAL_MARGIN,
     Activity,
     AttemptFailure,
@@ -55,6 +56,7 @@ from holdfast.core.outcome import AbortAttempt, Acknowledge, ArmTimer, AttemptDo
 from holdfast.core.records import AttemptReport, TimerKind
 from holdfast.core.step import Step
 
+_FULL = JOURNAL_ENTRIES_MAX - JOURNAL_MARGIN
 _MILLIS_MAX = 10**12
 """Bound of a computed delay, about 30 years: exponents cannot overflow into the timer table."""
 
@@ -72,7 +74,8 @@ def apply_report(step: Step, record: AttemptReport) -> None:
     if invocation.deployment != record.deployment or invocation.protocol_version is None:
         _pin(step, invocation, record)
     for item in record.items:
-        if invocation.journal_room <= JOURNAL_MARGIN:
+        # `journal_room`, which is too many calls for something that is asked for every entry.
+        if invocation.length + 2 * invocation.commands >= _FULL:
             _refuse_long_journal(step, invocation)
             return
         if _HANDLERS[type(item)](step, invocation, item):

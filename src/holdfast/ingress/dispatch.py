@@ -21,7 +21,7 @@ from holdfast.core.model import TargetKind
 from holdfast.ingress import errors
 from holdfast.ingress.durations import DelayError, parse_delay
 from holdfast.ingress.errors import RequestError, refusal
-from holdfast.ingress.exchange import Exchange, IngressLimits
+from holdfast.ingress.exchange import Exchange, IngressLimits, Said
 from holdfast.ingress.existing import complete_awakeable, find_existing
 from holdfast.ingress.routes import (
     CompleteAwakeable,
@@ -133,22 +133,13 @@ class Dispatcher:
         if exchange.method != "POST" and exchange.method != "GET":
             raise RequestError(405, errors.METHOD_NOT_ALLOWED)
 
-        headers = [("x-restate-ingress-path", exchange.target)]
-        idempotency_key = content_type = trace_parent = limit_key = delay = None
-        for header in exchange.headers:
-            if header[0] in _READ_HEADERS:
-                field, value = header
-                if field == "content-type":
-                    content_type = value
-                elif field == "idempotency-key":
-                    idempotency_key = value
-                elif field == "traceparent":
-                    trace_parent = value if _TRACE_PARENT.fullmatch(value) else None
-                elif field == "x-restate-limit-key":
-                    limit_key = value
-                if field in _OWN_HEADERS:
-                    continue
-            headers.append(header)
+        head = exchange.head
+        said = None if head is None else head.said
+        if said is None:
+            said = _read_headers(exchange.target, exchange.headers)
+            if head is not None:
+                head.said = said
+        idempotency_key, limit_key, delay = said.idempotency_key, said.limit_key, None
         if query:
             parameters = _parameters(query)
             delay = parameters.get("delay")
@@ -174,18 +165,18 @@ class Dispatcher:
                 start_at = engine.now_ms() + delay_ms
         if engine.overloaded or len(self.waits) >= self._limits.concurrent_requests_max:
             raise RequestError(429, errors.OVERLOADED)
-        check_input(handler.input, content_type, exchange.body)
+        check_input(handler.input, said.content_type, exchange.body)
 
         request = engine.make_request(
             handler,
             key,
-            headers,
+            said.headers,
             exchange.body,
             idempotency_key=idempotency_key,
             start_at=start_at,
             scope=route.scope,
             limit_key=limit_key,
-            trace_parent=trace_parent,
+            trace_parent=said.trace_parent,
         )
         if send:
             sent = Send(exchange, self.waits)
@@ -202,6 +193,25 @@ class Dispatcher:
             raise RequestError(400, errors.SCOPES_DISABLED)
         if limit_key is not None:
             check_limit_key(limit_key)
+
+
+def _read_headers(target: str, headers: list[tuple[str, str]]) -> Said:
+    said = Said([("x-restate-ingress-path", target)])
+    for header in headers:
+        if header[0] in _READ_HEADERS:
+            field, value = header
+            if field == "content-type":
+                said.content_type = value
+            elif field == "idempotency-key":
+                said.idempotency_key = value
+            elif field == "traceparent":
+                said.trace_parent = value if _TRACE_PARENT.fullmatch(value) else None
+            elif field == "x-restate-limit-key":
+                said.limit_key = value
+            if field in _OWN_HEADERS:
+                continue
+        said.headers.append(header)
+    return said
 
 
 def _parameters(query: str) -> dict[str, str]:

@@ -54,17 +54,43 @@ class Waiting(Protocol):
         """Respond with a refusal now and stop waiting."""
 
 
+@dataclass(slots=True)
+class Said:
+    """What the headers of a request say about an invocation. `headers` are those the handler gets."""
+
+    headers: list[tuple[str, str]]
+    content_type: str | None = None
+    idempotency_key: str | None = None
+    trace_parent: str | None = None
+    limit_key: str | None = None
+
+
+@dataclass(slots=True)
+class Head:
+    """A request without its body, as many requests repeat it: they share it, and nobody changes its lists.
+
+    `origin` is the header of that name, `said` what the dispatcher made of the headers, once it has."""
+
+    method: str
+    target: str
+    headers: list[tuple[str, str]]
+    body_bytes: int
+    origin: str | None
+    said: Said | None = None
+
+
 class Exchange(ABC):
     """A complete request. `target` is path and query as received; `headers` are in order, names in lower
-    case, without HTTP/2's pseudo headers."""
+    case, without HTTP/2's pseudo headers. `head` is what it shares with equal requests, if anything."""
 
-    __slots__ = ("body", "headers", "method", "target", "waiting")
+    __slots__ = ("body", "head", "headers", "method", "target", "waiting")
 
     def __init__(self, method: str, target: str, headers: list[tuple[str, str]], body: bytes) -> None:
         self.method = method
         self.target = target
         self.headers = headers
         self.body = body
+        self.head: Head | None = None
         self.waiting: Waiting | None = None
 
     @abstractmethod

@@ -30,8 +30,9 @@ from holdfast.ingress.errors import (
     body_too_large,
     refusal,
 )
+from holdfast.ingress.exchange import Head
 from holdfast.ingress.http1_text import CONTINUE, Http1Exchange, field_name, names, origin_form, response_head
-from holdfast.ingress.site import HEAD_KEPT_BYTES_MAX, Head, Site
+from holdfast.ingress.site import HEAD_KEPT_BYTES_MAX, Site
 
 PIPELINE_PAUSE_REQUESTS: Final = 16
 LINGER_S: Final = 2.0
@@ -87,9 +88,7 @@ class Http1Connection(asyncio.Protocol):
                 self._new_head = head
             elif len(data) - len(head) == known.body_bytes and self._has_room(known.body_bytes):
                 self._site.buffered_bytes += known.body_bytes
-                body = data[len(head) :]
-                exchange = Http1Exchange(self, known.method, known.target, known.headers, body, known.origin)
-                self._begin(exchange)
+                self._begin(Http1Exchange(self, known, data[len(head) :]))
                 return
         unfinished = self._arriving if self._in_head else None
         self._chunk_bytes = len(data)
@@ -246,8 +245,8 @@ class Http1Connection(asyncio.Protocol):
         size = len(exchange.body)
         plain = exchange.keep_alive and not exchange.old and size == self._announced_bytes
         if plain and len(head) + size == self._chunk_bytes and len(head) <= HEAD_KEPT_BYTES_MAX:
-            known = Head(exchange.method, exchange.target, exchange.headers, size, exchange.origin)
-            self._site.remember_head(head, known)
+            exchange.head = Head(exchange.method, exchange.target, exchange.headers, size, exchange.origin)
+            self._site.remember_head(head, exchange.head)
 
     def _has_room(self, size: int) -> bool:
         return self._site.buffered_bytes + size <= self._limits.buffered_bytes_max

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Final, Protocol
 
-from holdfast.ingress.exchange import Exchange
+from holdfast.ingress.exchange import Exchange, Head
 
 NAME_CACHE_ENTRIES_MAX: Final = 1024
 NAME_CACHE_BYTES_MAX: Final = 64
@@ -35,20 +35,17 @@ class Http1Exchange(Exchange):
 
     __slots__ = ("connection", "keep_alive", "old", "origin", "refused")
 
-    def __init__(
-        self,
-        connection: Answers,
-        method: str = "",
-        target: str = "",
-        headers: list[tuple[str, str]] | None = None,
-        body: bytes = b"",
-        origin: str | None = None,
-    ) -> None:
-        super().__init__(method, target, [] if headers is None else headers, body)
+    def __init__(self, connection: Answers, head: Head | None = None, body: bytes = b"") -> None:
+        if head is None:
+            super().__init__("", "", [], body)
+            self.origin: str | None = None
+        else:
+            super().__init__(head.method, head.target, head.headers, body)
+            self.origin = head.origin
+            self.head = head
         self.connection = connection
         self.keep_alive = True
         self.old = False
-        self.origin = origin
         self.refused: tuple[int, str] | None = None
 
     def respond(self, status: int, fields: Sequence[tuple[str, str]], body: bytes) -> None:

@@ -8,27 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Final, Protocol
 
-from holdfast.ingress.exchange import Exchange, IngressLimits
+from holdfast.ingress.exchange import Exchange, Head, IngressLimits
 
 TICK_S: Final = 1.0
 HEADS_KEPT_MAX: Final = 1024
 HEAD_KEPT_BYTES_MAX: Final = 2048
-
-
-@dataclass(slots=True)
-class Head:
-    """What an HTTP/1.1 parser made of a head: see `http1`. `headers` are shared by requests; nobody changes
-    them."""
-
-    method: str
-    target: str
-    headers: list[tuple[str, str]]
-    body_bytes: int
-    origin: str | None
 
 
 class Connection(Protocol):

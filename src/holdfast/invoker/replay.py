@@ -11,8 +11,7 @@ from holdfast.protocol.wire import varint
 
 # Plain numbers: an enum's `value` is a call.
 _START = MessageType.START.value
-_INPUT = MessageType.INPUT_COMMAND.value
-_ONE_ENTRY_PARTIAL_SEED = b"\x18\x01\x28\x01\x48"
+_PARTIAL_SEED = b"\x28\x01\x48"
 
 
 def opening(
@@ -51,8 +50,9 @@ def opening(
     return b"".join(parts)
 
 
-def first_opening(invocation: Invocation, id_text: str, input_raw: bytes) -> bytes | None:
-    """What `opening` gives for the first attempt of a call of a plain service, and None for anything else.
+def plain_opening(invocation: Invocation, id_text: str, frames: Sequence[tuple[int, bytes]]) -> bytes | None:
+    """What `opening` gives for an attempt of a plain service's invocation without idempotency key whose last
+    attempt did not fail, and None for anything else.
 
     Most attempts are of this kind, and most fields of their Start are absent: half the time of the general
     way.
@@ -66,9 +66,14 @@ def first_opening(invocation: Invocation, id_text: str, input_raw: bytes) -> byt
         or not seed
     ):
         return None
-    # id, printable id, one known entry, partial state, random seed
-    body = b"\n\x18" + invocation.id + b"\x12\x26" + id_text.encode() + _ONE_ENTRY_PARTIAL_SEED + varint(seed)
-    return pack_header(_START, 0, len(body)) + body + pack_header(_INPUT, 0, len(input_raw)) + input_raw
+    # id, printable id, known entries, partial state, random seed
+    known = varint(len(frames)) + _PARTIAL_SEED + varint(seed)
+    start = b"\n\x18" + invocation.id + b"\x12\x26" + id_text.encode() + b"\x18" + known
+    parts = [pack_header(_START, 0, len(start)), start]
+    for type_, body in frames:
+        parts.append(pack_header(type_, 0, len(body)))
+        parts.append(body)
+    return b"".join(parts)
 
 
 def _eager_state(

@@ -25,7 +25,7 @@ from holdfast.invoker import failures
 from holdfast.invoker.attempt import Attempt
 from holdfast.invoker.http import HeaderError, PreparedHeaders
 from holdfast.invoker.http.api import Endpoint, Stream, StreamListener, TransportFailure
-from holdfast.invoker.replay import first_opening, has_state, opening
+from holdfast.invoker.replay import has_state, opening, plain_opening
 from holdfast.invoker.translate import Callees, CallMaker
 from holdfast.partition.loop import PartitionLoop
 from holdfast.protocol.errors import UnsupportedVersion
@@ -277,13 +277,10 @@ class Runner:
         tables, target, handler = attempt.partition.tables, invocation.target, attempt.handler
         if invocation.length > 1:
             input_raw = None  # the journal has grown since it was accepted
-        body = None
-        if input_raw is not None:
-            body = first_opening(invocation, attempt.id_text, input_raw)
-            attempt.known = 1
+        frames = tables.journal.frames(invocation.row) if input_raw is None else [(_INPUT, input_raw)]
+        attempt.known = len(frames)
+        body = plain_opening(invocation, attempt.id_text, frames)
         if body is None:
-            frames = tables.journal.frames(invocation.row) if input_raw is None else [(_INPUT, input_raw)]
-            attempt.known = len(frames)
             state = None
             if has_state(target.kind) and not handler.enable_lazy_state:
                 state = tables.state.all(target.object)

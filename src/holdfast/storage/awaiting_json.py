@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
 from holdfast.core.model import Await, Combinator
+
+TREES_KEPT_MAX = 256
 
 _NAMES = {
     Combinator.UNKNOWN: "Unknown",
@@ -23,8 +26,10 @@ def encode_await(tree: Await) -> str:
     return msgspec.json.encode(_to_json(tree)).decode()
 
 
+@lru_cache(maxsize=TREES_KEPT_MAX)
 def decode_await(text: str) -> Await:
-    """The inverse of `encode_await`."""
+    """The inverse of `encode_await`. Most invocations wait for the one answer of their n-th command, so the
+    trees met last are kept; nobody changes them."""
     return _from_json(msgspec.json.decode(text))
 
 

@@ -49,6 +49,10 @@ SCHEDULED, INBOXED, INVOKED_CODE, SUSPENDED, PAUSED_CODE, COMPLETED = range(6)
 
 _SELECT = f"SELECT {', '.join(INVOCATION_COLUMNS)} FROM invocation"
 _NO_DATA: tuple[Value, ...] = (None, None, None, None, None)
+# A look-up here is a third of what asking the enum costs.
+_TARGET_KINDS = {kind.value: kind for kind in TargetKind}
+_ORIGIN_KINDS = {kind.value: kind for kind in OriginKind}
+_NOTIFICATION_KINDS = {kind.value: kind for kind in NotificationKind}
 
 
 class Invocations:
@@ -245,16 +249,16 @@ def decode_invocation(stored: tuple[Any, ...]) -> Invocation:
         status = PAUSED
     waiter = None
     if waiter_id is not None:
-        waiter = Waiter(InvocationId(waiter_id), waiter_completion, NotificationKind(waiter_kind))
+        waiter = Waiter(InvocationId(waiter_id), waiter_completion, _NOTIFICATION_KINDS[waiter_kind])
     return Invocation(
         Row(row),
         InvocationId(id_),
-        Target(service, handler, key, TargetKind(kind)),
+        Target(service, handler, key, _TARGET_KINDS[kind]),
         status,
         created_at,
         modified_at,
         Retention(completion_ms, journal_ms),
-        Origin(OriginKind(origin_kind), origin_id, origin_target),
+        Origin(_ORIGIN_KINDS[origin_kind], origin_id, origin_target),
         waiter,
         idempotency_key,
         deployment,
