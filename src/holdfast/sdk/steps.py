@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial, update_wrapper
 from types import CodeType, FunctionType, MethodType
 from typing import Any, Generic, ParamSpec, TypeVar, cast, get_type_hints, overload
+from weakref import WeakKeyDictionary
 
 from holdfast.sdk.retry import Retry
 from holdfast.sdk.serde import JSON, Serde, serde_for
@@ -133,13 +134,16 @@ class StepDecorator:
         return Step(function, *self._options)
 
 
-_kept: dict[CodeType, StepSpec] = {}
+_kept: dict[CodeType, tuple[str, object, StepSpec]] = {}
+_kept_wrappers: "WeakKeyDictionary[FunctionType, StepSpec]" = WeakKeyDictionary()
 
 
 def spec_of(action: Callable[..., Any]) -> StepSpec:
     """Name, kind and result type of any callable.
 
-    A closure is a new object each time it is made, so what is kept is kept by its code.
+    A closure is a new object each time it is made, so what is kept is kept by its code; and holds only for
+    the name and the annotation it was read with, since one code makes functions with others. A wrapper
+    (`functools.wraps`) is kept by itself: what its annotation means depends on the function inside.
     """
     if isinstance(action, Step):
         return action.spec
@@ -150,12 +154,18 @@ def spec_of(action: Callable[..., Any]) -> StepSpec:
         return inner.spec
     if not isinstance(inner, FunctionType):
         return _read_spec(inner)
-    spec = _kept.get(inner.__code__)
-    if spec is None:
+    if hasattr(inner, "__wrapped__"):
+        spec = _kept_wrappers.get(inner)
+        if spec is None:
+            spec = _kept_wrappers[inner] = _read_spec(inner)
+        return spec
+    name, annotation = inner.__name__, inner.__annotations__.get("return")
+    kept = _kept.get(inner.__code__)
+    if kept is None or kept[0] != name or kept[1] is not annotation:
         if len(_kept) >= KEPT_MAX:
             _kept.clear()
-        spec = _kept[inner.__code__] = _read_spec(inner)
-    return spec
+        kept = _kept[inner.__code__] = name, annotation, _read_spec(inner)
+    return kept[2]
 
 
 def _read_spec(function: object) -> StepSpec:
@@ -193,10 +203,12 @@ class PendingStep:
         context: the variables the body runs with.
         task: the body, once started.
         command_index: of its run command.
+        retry_count: how often earlier attempts started it; only counted for steps with a policy.
+        started_ms: by the wall clock, likewise.
     """
 
     __slots__ = ("args", "command_index", "completion_id", "context", "function", "future", "kwargs",
-                 "retry_count", "spec", "task")  # fmt: skip
+                 "retry_count", "spec", "started_ms", "task")  # fmt: skip
 
     def __init__(
         self,
@@ -219,3 +231,4 @@ class PendingStep:
         self.future = future
         self.task: asyncio.Task[None] | None = None
         self.retry_count = 0
+        self.started_ms = 0
