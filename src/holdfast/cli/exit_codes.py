@@ -3,6 +3,7 @@
 import sys
 
 OK = 0
+MISMATCH = 1
 USAGE = 2
 CONFIG = 3
 PORT_TAKEN = 4

@@ -18,11 +18,14 @@ import multiprocessing
 import os
 import socket
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from holdfast.cli import exit_codes
 from holdfast.cli.commands import Commands
 from holdfast.cli.exit_codes import complain
+
+if TYPE_CHECKING:
+    from holdfast.sdk.endpoint.app import App
 
 PORT_DEFAULT = 9080
 PORT_VARIABLE = "PORT"
@@ -92,7 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
     return _serve(arguments, port)
 
 
-def load_in_worker(target: str) -> object:
+def load_in_worker(target: str) -> App:
     """The app of one worker; called by Granian in its process."""
     from holdfast.cli.load_app import load_app
 
@@ -140,7 +143,7 @@ def _serve(arguments: argparse.Namespace, port: int) -> int:
 
 
 def _logging(level: str) -> dict[str, Any]:
-    """Everything to standard error; what the user's module configures when it is imported comes after this."""
+    """Everything to standard error. What the user's module configures on import comes after this."""
     return {
         "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
         "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
