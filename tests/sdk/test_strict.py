@@ -110,7 +110,7 @@ IO = [
     (lambda: os.path.exists(HERE), "genericpath.exists (os.stat)", "ctx.run"),
     (lambda: os.listdir("/"), "os.listdir('/')", "ctx.run"),
     (lambda: os.remove("/nowhere/at/all"), "os.remove('/nowhere/at/all')", "ctx.run"),
-    (lambda: os.system("true"), "os.system", "ctx.run"),
+    (lambda: os.system("echo secret"), "os.system was", "ctx.run"),
     (lambda: subprocess.run(["true"], check=True), "subprocess.run (subprocess.Popen('true'))", "ctx.run"),
     (lambda: socket.create_connection(("127.0.0.1", 9)), "socket.create_connection (", "ctx.run"),
     (lambda: connected().send(b"x"), "socket.send", "ctx.run"),

@@ -20,11 +20,11 @@ _STANDARD = tuple(
 )
 _INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 _PASSING_STANDARD = frozenset(
-    ["bdb", "cmd", "cProfile", "encodings", "gettext", "importlib", "linecache", "locale", "logging",
-     "mimetypes", "pdb", "pkgutil", "profile", "tokenize", "trace", "traceback", "warnings", "weakref",
-     "zipimport", "zoneinfo"]
+    ["bdb", "cmd", "cProfile", "encodings", "gettext", "importlib", "inspect", "linecache", "locale",
+     "logging", "mimetypes", "pdb", "pkgutil", "platform", "profile", "tokenize", "trace", "traceback",
+     "warnings", "weakref", "zipimport", "zoneinfo"]
 )  # fmt: skip
-_PASSING_LIBRARIES = ("_pytest", "coverage", "debugpy", "pluggy", "pydevd")
+_PASSING_LIBRARIES = ("IPython", "_pytest", "coverage", "debugpy", "ipdb", "pluggy", "pudb", "pydevd")
 _TYPED_IN = ("<stdin>", "<console>", "<python-input", "<ipython")
 
 _owners: dict[str, str] = {}

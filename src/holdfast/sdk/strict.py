@@ -8,7 +8,7 @@ or `0`; `on_by_default`, which `holdfast.testing` holds for as long as a test en
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from holdfast.sdk.errors import UsageError
@@ -24,7 +24,7 @@ _holders = 0
 
 
 @contextmanager
-def on_by_default() -> Iterator[None]:
+def on_by_default() -> Generator[None, None, None]:
     """Attempts that start meanwhile, of apps that do not say, are strict; may be nested and overlap."""
     global _holders
     _holders += 1

@@ -17,7 +17,8 @@ not decide what a handler does. Anything under an import, a log record, a traceb
 passes.
 
 **Reported anyway.** Handlers catch `Exception`. So the first refusal also closes the loop for durable work,
-and `run_until_quiet` raises it when the loop is quiet: the attempt fails with it and issues nothing more.
+and `run_until_quiet` raises it when the loop is quiet: the attempt fails with it and issues nothing more. The
+interpreter drops a profile function that raises, so until then only audited calls are refused again.
 
 Not seen: what C code does by itself (database drivers, numpy's generators, `map(time.time)` inside C), locks
 and other waits on threads, the environment, the order of sets, `hash` and `id`.
@@ -28,7 +29,7 @@ import sys
 from collections.abc import Callable
 from inspect import unwrap
 from types import CodeType, FrameType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from holdfast.sdk.allowing import allowed_because
 from holdfast.sdk.errors import UsageError
@@ -46,6 +47,7 @@ from holdfast.sdk.file_owners import (
 from holdfast.sdk.loop.durable_loop import REFUSED, DurableLoop, DurableTimers, get_running_loop
 from holdfast.sdk.watched_calls import (
     AUDITED,
+    LOCAL,
     METHODS,
     PROFILED,
     RANDOM_CURE,
@@ -147,8 +149,9 @@ def _on_audit(event: str, args: tuple[Any, ...]) -> None:
     found = AUDITED.get(event)
     if found is None or (event == "open" and _is_harmless(args[0])):
         return
-    detail = _detail(args) if event.startswith(SHOW_DETAIL) else ""
-    _judge(loop, sys._getframe(1), event.removeprefix("builtins."), detail, *found)
+    kind, cure = found
+    detail = _detail(args) if kind is LOCAL or event.startswith(SHOW_DETAIL) else ""
+    _judge(loop, sys._getframe(1), event.removeprefix("builtins."), detail, kind, cure)
 
 
 def _on_profile(frame: FrameType, event: str, arg: Any) -> None:
@@ -175,10 +178,11 @@ def _is_harmless(opened: object) -> bool:
     return zones is not None and isinstance(opened, str) and opened.startswith(tuple(zones.TZPATH))
 
 
-def _detail(args: tuple[Any, ...]) -> str:
+def _detail(args: tuple[object, ...]) -> str:
     for one in args:
-        if isinstance(one, str | bytes | os.PathLike | tuple):
-            text = repr(os.fspath(one)) if isinstance(one, os.PathLike) else repr(one)
+        shown: object = cast("os.PathLike[str]", one).__fspath__() if isinstance(one, os.PathLike) else one
+        if isinstance(shown, str | bytes | tuple):
+            text = repr(cast(object, shown))
             return text if len(text) <= DETAIL_CHARS_MAX else text[:DETAIL_CHARS_MAX] + "..."
     return ""
 

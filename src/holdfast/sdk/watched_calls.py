@@ -35,37 +35,34 @@ SECRET_CURE = (
     "Take it in a step, `await ctx.run(secrets.token_hex)`, or, if it need not be secret, from `ctx.random`"
 )
 
+_WORLD_EVENTS = [
+    "builtins.input", "ftplib.connect", "http.client.connect", "imaplib.open", "nntplib.connect",
+    "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.startfile", "os.system",
+    "poplib.connect", "pty.spawn", "smtplib.connect", "socket.__new__", "socket.bind", "socket.connect",
+    "socket.getaddrinfo", "socket.gethostbyaddr", "socket.gethostbyname", "socket.getnameinfo",
+    "socket.sendmsg", "socket.sendto", "sqlite3.connect", "subprocess.Popen", "telnetlib.Telnet.open",
+    "urllib.Request", "webbrowser.open",
+]  # fmt: skip
+_LOCAL_EVENTS = [
+    "fcntl.flock", "fcntl.lockf", "glob.glob", "os.chdir", "os.chmod", "os.chown", "os.kill", "os.killpg",
+    "os.link", "os.listdir", "os.listxattr", "os.mkdir", "os.putenv", "os.remove", "os.rename",
+    "os.rmdir", "os.scandir", "os.symlink", "os.truncate", "os.unsetenv", "os.utime", "os.walk",
+    "os.fwalk", "shutil.chown", "shutil.copyfile", "shutil.copymode", "shutil.copystat",
+    "shutil.copytree", "shutil.make_archive", "shutil.move", "shutil.rmtree", "shutil.unpack_archive",
+    "tempfile.mkdtemp", "tempfile.mkstemp",
+]  # fmt: skip
 AUDITED: dict[str, tuple[str, str]] = {
+    **dict.fromkeys(_WORLD_EVENTS, (WORLD, STEP_CURE)),
+    **dict.fromkeys(_LOCAL_EVENTS, (LOCAL, STEP_CURE)),
     "open": (LOCAL, STEP_CURE),
     "time.sleep": (WORLD, SLEEP_CURE),
     "_thread.start_new_thread": (LOCAL, THREAD_CURE),
     "_thread.start_joinable_thread": (LOCAL, THREAD_CURE),
 }
-AUDITED |= dict.fromkeys(
-    [
-        "builtins.input", "ftplib.connect", "http.client.connect", "imaplib.open", "nntplib.connect",
-        "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.startfile", "os.system",
-        "poplib.connect", "pty.spawn", "smtplib.connect", "socket.__new__", "socket.bind", "socket.connect",
-        "socket.getaddrinfo", "socket.gethostbyaddr", "socket.gethostbyname", "socket.getnameinfo",
-        "socket.sendmsg", "socket.sendto", "sqlite3.connect", "subprocess.Popen", "telnetlib.Telnet.open",
-        "urllib.Request", "webbrowser.open",
-    ],
-    (WORLD, STEP_CURE),
-)  # fmt: skip
-AUDITED |= dict.fromkeys(
-    [
-        "fcntl.flock", "fcntl.lockf", "glob.glob", "os.chdir", "os.chmod", "os.chown", "os.kill", "os.killpg",
-        "os.link", "os.listdir", "os.listxattr", "os.mkdir", "os.putenv", "os.remove", "os.rename",
-        "os.rmdir", "os.scandir", "os.symlink", "os.truncate", "os.unsetenv", "os.utime", "os.walk",
-        "os.fwalk", "shutil.chown", "shutil.copyfile", "shutil.copymode", "shutil.copystat",
-        "shutil.copytree", "shutil.make_archive", "shutil.move", "shutil.rmtree", "shutil.unpack_archive",
-        "tempfile.mkdtemp", "tempfile.mkstemp",
-    ],
-    (LOCAL, STEP_CURE),
-)  # fmt: skip
 
-SHOW_DETAIL = ("open", "os.", "shutil.", "glob.", "sqlite3.", "socket.connect", "socket.get", "subprocess.")
-"""Events whose first text or address tells what is meant, and holds no secrets (a URL may)."""
+SHOW_DETAIL = ("sqlite3.", "socket.connect", "socket.get", "subprocess.")
+"""WORLD events whose first text or address tells what is meant. A URL or a command line may hold a secret; of
+LOCAL events, the path is shown."""
 
 # A bound method of C compares equal to another one of the same object, so a dict finds them.
 PROFILED: dict[object, Found] = {
