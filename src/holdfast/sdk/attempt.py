@@ -45,6 +45,7 @@ from holdfast.sdk.reports import (
     exhausted,
     misused,
     report_of,
+    result_too_large,
     step_result_too_large,
     terminal_of,
 )
@@ -63,6 +64,7 @@ from holdfast.sdk.vm.machine import (
 from holdfast.sdk.waits import DurableFuture, failure_of
 
 STEP_GRACE_S = 5.0
+UNREADABLE = "a result in the journal cannot be read: "
 PAST_EXCEPT = "the handler raised past `except Exception`: "
 
 
@@ -140,7 +142,6 @@ class Attempt:
         self._pending: dict[int, PendingStep] = {}
         self._running: dict[int, PendingStep] = {}
         self._failing: ErrorMessage | None = None
-        self._retry_count_used = False
 
     # From outside.
 
@@ -214,7 +215,9 @@ class Attempt:
         delay_ms = None
         if step.spec.retry is not None:
             start = self.machine.start
-            elapsed_ms = start.duration_since_last_stored_entry if step.retry_count else 0
+            elapsed_ms = self._port.now_ms() - step.started_ms
+            if step.retry_count:
+                elapsed_ms += start.duration_since_last_stored_entry
             delay_ms = step.spec.retry.next_delay_ms(step.retry_count + 1, elapsed_ms)
             if delay_ms is None:
                 self.machine.propose(step.completion_id, failure_of(exhausted(step, error)))
@@ -248,7 +251,7 @@ class Attempt:
         except Mismatch as error:
             self._mismatch(error)
         except SerdeError as error:
-            self._fail_attempt(report_of(error, "a result in the journal cannot be read: "))
+            self._fail_attempt(report_of(error, UNREADABLE))
         except AttemptEnded as error:
             # From a callback outside any task. It has been failing already, unless handler code raised this.
             self._fail_attempt(report_of(error))
@@ -366,7 +369,7 @@ class Attempt:
     def wait(self, completion_id: int, future: DurableFuture[Any]) -> None:
         """`future` gets the notification with this id."""
         if self._early and (result := self._early.pop(completion_id, None)) is not None:
-            future.deliver(result)
+            self._deliver_early(future, result)
         else:
             self._waits[completion_id] = future
 
@@ -374,7 +377,7 @@ class Attempt:
         """`future` gets the first such signal."""
         result = self._early_signals.pop(signal_id, None)
         if result is not None:
-            future.deliver(result)
+            self._deliver_early(future, result)
         else:
             self._signal_waits[signal_id] = future
 
@@ -382,9 +385,17 @@ class Attempt:
         """`future` gets the next signal of this name that nobody took."""
         early = self._early_named.get(name)
         if early:
-            future.deliver(early.popleft())
+            self._deliver_early(future, early.popleft())
         else:
             self._named_waits.setdefault(name, deque()).append(future)
+
+    def _deliver_early(self, future: DurableFuture[Any], result: Result) -> None:
+        """What came before it was asked for fails the attempt, too, when it cannot be read."""
+        try:
+            future.deliver(result)
+        except Exception as error:
+            self._fail_attempt(report_of(error, UNREADABLE))
+            raise AttemptEnded from None
 
     def add_call(self, call: CallInFlight) -> None:
         """Cancel it when this invocation is cancelled."""
@@ -434,6 +445,8 @@ class Attempt:
             return self.machine.run(name)
         except Mismatch as error:
             self._mismatch(error)
+        except MessageTooLarge as error:
+            raise argument_too_large(error) from None
         raise AttemptEnded
 
     def cancel_step(self, completion_id: int) -> None:
@@ -450,11 +463,22 @@ class Attempt:
         for completion_id, step in pending.items():
             if step.future.done():
                 continue
-            if not self._retry_count_used and self.machine.new_commands <= 1:
-                step.retry_count = self.machine.start.retry_count_since_last_stored_entry
-            self._retry_count_used = True
+            if step.spec.retry is not None:
+                self._count_retries(step)
             self._running[completion_id] = step
             self._port.start_step(step)
+
+    def _count_retries(self, step: PendingStep) -> None:
+        """How often it was started before, as far as Start tells.
+
+        Every failed attempt since the last command was stored has started every stored step that is open, so
+        the server's count is each one's. The first new command counts too: it may have been lost on its way.
+        """
+        machine = self.machine
+        first_new = machine.command_index - machine.new_commands + 1
+        if step.command_index <= first_new:
+            step.retry_count = machine.start.retry_count_since_last_stored_entry
+        step.started_ms = self._port.now_ms()
 
     def _forget_step(self, completion_id: int) -> None:
         """Its result is here; in a replay the body never starts."""
@@ -498,7 +522,11 @@ class Attempt:
             self._fail_attempt(report_of(error, PAST_EXCEPT))
 
     def _end(self, result: Value | Failure) -> None:
-        self.machine.finish(result)
+        try:
+            self.machine.finish(result)
+        except MessageTooLarge as error:
+            self._fail_attempt(result_too_large(error))
+            return
         self._take_down()
 
     def _suspend(self) -> None:
@@ -576,6 +604,7 @@ class Attempt:
         self._pending.clear()
         take_down(self.loop, self._task)
         self._waits.clear()
+        self._cancellation.forget()
 
     def _awaited(self) -> "list[asyncio.Future[Any]]":
         """Everything durable that handler code waits for right now, in the order it was asked for."""

@@ -94,6 +94,11 @@ class Cancellation:
         """What a cancellation that is due waits for."""
         return [call.id for call in self._in_flight() if call.id.given is None] if self._due else []
 
+    def forget(self) -> None:
+        """The attempt is over."""
+        self._calls.clear()
+        self._interrupted.clear()
+
     def _in_flight(self) -> list[CallInFlight]:
         return [call for call in self._calls if not call.result.done()]
 

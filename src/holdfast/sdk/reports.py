@@ -12,6 +12,9 @@ from holdfast.sdk.vm.machine import CODE_INTERNAL, MessageTooLarge
 STACK_CHARS_MAX = 16 * 1024
 """A stack trace travels to the server and is stored with the failure."""
 
+TEXT_CHARS_MAX = 16 * 1024
+"""Likewise the text of an error, which may be a whole response somebody put into an exception."""
+
 
 def terminal_of(error: BaseException) -> TerminalError | None:
     """The terminal error that an exception amounts to: itself, or a group with nothing but such."""
@@ -28,7 +31,7 @@ def terminal_of(error: BaseException) -> TerminalError | None:
 def exhausted(step: PendingStep, error: Exception) -> TerminalError:
     """What a step fails with when its retry policy is used up."""
     return TerminalError(
-        f"step {step.spec.name} failed for the last time: {type(error).__name__}: {error}", code=CODE_INTERNAL
+        f"step {step.spec.name} failed for the last time: {_text(error)}", code=CODE_INTERNAL
     )
 
 
@@ -40,10 +43,15 @@ def report_of(error: BaseException, prefix: str = "") -> ErrorMessage:
         delay_ms = round(error.retry_after * 1000)
     return ErrorMessage(
         CODE_INTERNAL,
-        f"{prefix}{type(error).__name__}: {error}",
+        f"{prefix}{_text(error)}",
         stack[-STACK_CHARS_MAX:],
         next_retry_delay=delay_ms,
     )
+
+
+def _text(error: BaseException) -> str:
+    text = f"{type(error).__name__}: {error}"
+    return text if len(text) <= TEXT_CHARS_MAX else text[:TEXT_CHARS_MAX] + "..."
 
 
 def misused(what: str, ended: bool) -> UsageError:
@@ -68,6 +76,14 @@ def argument_too_large(error: MessageTooLarge) -> UsageError:
     return UsageError(
         "value_too_large",
         f"{error}. Pass a reference (a key, a URL) and keep the data elsewhere",
+    )
+
+
+def result_too_large(error: MessageTooLarge) -> ErrorMessage:
+    """The handler's result, or the failure it ended with, is larger than one message may be."""
+    return ErrorMessage(
+        CODE_INTERNAL,
+        f"the handler's result: {error}. Return a reference (a key, a URL) and keep the data elsewhere",
     )
 
 

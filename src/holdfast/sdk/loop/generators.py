@@ -20,6 +20,8 @@ from typing import Any, TypeAlias
 Generator: TypeAlias = "AsyncGenerator[Any, Any]"
 Hooks: TypeAlias = "sys._asyncgen_hooks"
 
+CLOSING = "closing a generator"
+
 _collecting = False
 
 
@@ -35,9 +37,8 @@ class OpenGenerators:
     """Those of one loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+        self._loop: asyncio.AbstractEventLoop | None = loop
         self._kept: list[Generator] = []
-        self._closed = False
 
     def enter(self) -> Hooks:
         """The loop starts running; answers the hooks to be given back to `leave`."""
@@ -51,28 +52,26 @@ class OpenGenerators:
 
     def dropped(self, generator: Generator) -> None:
         """The hook: nobody refers to this generator any more."""
-        if self._closed:
+        if self._loop is None:
             _unwind(generator)
         elif _collecting or asyncio.events._get_running_loop() is not self._loop:
             self._kept.append(generator)
         else:
-            self._close(generator)
+            self._loop.create_task(generator.aclose(), name=CLOSING)
 
     def close_kept(self) -> None:
         """The attempt is ending, in a loop that refuses to wait: tasks to close those that were kept."""
         kept, self._kept = self._kept, []
         for generator in kept:
-            self._close(generator)
+            if self._loop is not None:
+                self._loop.create_task(generator.aclose(), name=CLOSING)
 
     def close(self) -> None:
         """The loop is closed; what is dropped from now on can only be unwound."""
-        self._closed = True
+        self._loop = None
         for generator in self._kept:
             _unwind(generator)
         self._kept.clear()
-
-    def _close(self, generator: Generator) -> None:
-        self._loop.create_task(generator.aclose(), name="closing a generator")
 
 
 def _unwind(generator: Generator) -> None:

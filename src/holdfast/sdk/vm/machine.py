@@ -40,7 +40,7 @@ from holdfast.protocol.framing import (
 from holdfast.protocol.futures import CombinatorType, Future
 from holdfast.protocol.notifications import NotificationTemplate
 from holdfast.protocol.results import Failure, Result, Value
-from holdfast.protocol.state_commands import InputCommandMessage, OutputCommandMessage
+from holdfast.protocol.state_commands import InputCommandMessage, OutputCommandMessage, input_content
 from holdfast.protocol.wire import put_text, varint
 from holdfast.sdk.vm.mismatch import CommandDiffers, check_same, describe_command, name_of
 from holdfast.sdk.vm.state import StateView
@@ -106,7 +106,8 @@ class Machine:
         self.version = version
         self.max_message_bytes = max_message_bytes
         self.start = StartMessage()
-        self.input = InputCommandMessage()
+        self.input_body = b""
+        """The Input command, not decoded: most attempts need its content alone."""
         self.state = StateView((), partial=True)
         self.ready = False
         """All of the replay is here; `start`, `input` and `state` are set."""
@@ -126,6 +127,16 @@ class Machine:
         self._completion_id = 0
         self._signal_id = FIRST_AWAKEABLE_SIGNAL - 1
         self._proposed: dict[int, Value] = {}
+
+    @property
+    def input(self) -> InputCommandMessage:
+        """The Input command."""
+        return InputCommandMessage.decode(self.input_body)
+
+    @property
+    def input_content(self) -> bytes:
+        """The input's bytes, empty when it carries none."""
+        return input_content(self.input_body)
 
     # From the wire.
 
@@ -179,7 +190,7 @@ class Machine:
             type_, body = self._stored.popleft() if self._stored else (MessageType.START, b"")
             if type_ != MessageType.INPUT_COMMAND:
                 raise ProtocolError(f"the journal begins with {type_name(type_)}; expected Input")
-            self.input = InputCommandMessage.decode(body)
+            self.input_body = body
             self.ready = True
 
     # To the handler.
@@ -235,13 +246,15 @@ class Machine:
             Whether it is new.
         Raises:
             Mismatch: the journal holds something else at this place.
-            ProtocolError: it is larger than one message may be.
+            MessageTooLarge: it is larger than one message may be; it counts as not issued, in replays too.
         """
+        if len(body) > self.max_message_bytes:
+            raise MessageTooLarge(type_, len(body), self.max_message_bytes)
         self.command_index += 1
         self.last_command = (type_, body)
         if not self._stored:
             self.new_commands += 1
-            self._send(type_, body)
+            self._out.append(pack_header(type_, 0, len(body)) + body)
             return True
         stored_type, stored_body = self._stored.popleft()
         if stored_body != body or stored_type != type_:
