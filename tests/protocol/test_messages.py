@@ -29,7 +29,7 @@ from holdfast.protocol.messages import (
     Value,
     Void,
 )
-from holdfast.protocol.state_commands import encode_input
+from holdfast.protocol.state_commands import encode_input, input_content
 from holdfast.protocol.wire import varint
 from protocol.strategies import MESSAGE_CLASSES, any_message, message_of
 from protocol.vectors import CapturedFrame, captured_frames
@@ -269,3 +269,17 @@ def test_the_short_way_to_write_an_input_agrees_with_the_message(
     for _ in range(2):  # from nothing, and from what is remembered
         message = InputCommandMessage(tuple(headers), value=Value(content))
         assert encode_input(headers, content) == message.encode()
+
+
+@given(
+    headers=st.lists(st.tuples(st.text(max_size=200), st.text(max_size=200)), max_size=5),
+    content=st.none() | st.binary(max_size=300),
+    name=st.text(max_size=5),
+)
+def test_the_inputs_content_is_found_without_reading_its_headers(
+    headers: list[tuple[str, str]], content: bytes | None, name: str
+) -> None:
+    """Goal: the short way sees what the long one does. Method: any input, both ways."""
+    value = None if content is None else Value(content)
+    body = InputCommandMessage(tuple(headers), name, value).encode()
+    assert input_content(body) == (content or b"")

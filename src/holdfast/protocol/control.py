@@ -13,6 +13,7 @@ from typing import Self
 from holdfast.protocol.futures import Future, decode_future
 from holdfast.protocol.results import Failure, Value, ValueOrFailure, put_result
 from holdfast.protocol.wire import (
+    U32_MAX,
     Fields,
     last_chunk,
     put_bytes,
@@ -23,6 +24,7 @@ from holdfast.protocol.wire import (
     put_packed,
     put_text,
     put_uint,
+    text,
     varint,
 )
 
@@ -102,21 +104,28 @@ class StartMessage:
     def decode(cls, body: bytes) -> Self:
         """Reads the body."""
         fields = Fields(body)
-        entries = map(Fields, fields.chunks(4))
+        numbers, chunks = fields.last_numbers.get, fields.last_chunks.get
+        state, key = chunks(0x22), chunks(0x32)
+        version_7 = 0x52 in fields.last_chunks or 0x5A in fields.last_chunks or 0x62 in fields.last_chunks
         return cls(
-            fields.bytes_(1),
-            fields.text(2),
-            fields.uint32(3),
-            tuple([(entry.bytes_(1), entry.bytes_(2)) for entry in entries]),
-            fields.boolean(5),
-            fields.text(6),
-            fields.uint32(7),
-            fields.uint64(8),
-            fields.uint64(9),
-            fields.optional_text(10),
-            fields.optional_text(11),
-            fields.optional_text(12),
+            chunks(0x0A, b""),
+            text(chunks(0x12, b"")),
+            numbers(0x18, 0) & U32_MAX,
+            () if state is None else _state(fields.chunks(4)),
+            numbers(0x28, 0) != 0,
+            "" if key is None else text(key),
+            numbers(0x38, 0) & U32_MAX,
+            numbers(0x40, 0),
+            numbers(0x48, 0),
+            fields.optional_text(10) if version_7 else None,
+            fields.optional_text(11) if version_7 else None,
+            fields.optional_text(12) if version_7 else None,
         )
+
+
+def _state(chunks: list[bytes]) -> tuple[tuple[bytes, bytes], ...]:
+    entries = map(Fields, chunks)
+    return tuple([(entry.bytes_(1), entry.bytes_(2)) for entry in entries])
 
 
 @dataclass(slots=True)

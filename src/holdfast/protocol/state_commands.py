@@ -53,6 +53,18 @@ class InputCommandMessage:
         )
 
 
+def input_content(body: bytes) -> bytes:
+    """The input's bytes, without looking into the headers before it: what nearly every attempt needs of an
+    Input command. Empty when it carries none."""
+    position, end = 0, len(body)
+    while position + 1 < end and body[position] == 0x0A and body[position + 1] < 128:
+        position += 2 + body[position + 1]
+    if position < end and body[position] == 0x72 and (begin := last_chunk(body, position + 1)):
+        return Value.decode(body[begin:]).content
+    value = InputCommandMessage.decode(body).value
+    return b"" if value is None else value.content
+
+
 PAIRS_KEPT_MAX = 1024
 PAIR_KEPT_BYTES_MAX = 256
 _kept_pairs: dict[tuple[str, str], bytes] = {}

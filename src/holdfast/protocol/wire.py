@@ -222,7 +222,7 @@ class Fields:
         FrameTooLarge: it holds more than `FIELDS_MAX` fields.
     """
 
-    __slots__ = ("_chunks", "_entries", "_numbers")
+    __slots__ = ("_entries", "last_chunks", "last_numbers")
 
     def __init__(self, body: bytes) -> None:
         entries: list[tuple[int, int | bytes]] = []
@@ -260,48 +260,50 @@ class Fields:
             if len(entries) > FIELDS_MAX:
                 raise FrameTooLarge(f"message holds more than {FIELDS_MAX} fields; send fewer at once")
         self._entries = entries
-        self._numbers = numbers
-        self._chunks = chunks
+        self.last_numbers = numbers
+        """Tag (number and wire type) to the last value; for messages of many fields."""
+        self.last_chunks = chunks
+        """Tag to the last bytes."""
 
     def uint64(self, number: int) -> int:
         """A uint64 field, 0 when absent."""
-        return self._numbers.get(number << 3, 0)
+        return self.last_numbers.get(number << 3, 0)
 
     def optional_uint64(self, number: int) -> int | None:
         """The last value of a number field, None when absent."""
-        return self._numbers.get(number << 3)
+        return self.last_numbers.get(number << 3)
 
     def uint32(self, number: int) -> int:
         """A uint32 field, its low 32 bits as protobuf does; 0 when absent."""
-        return self._numbers.get(number << 3, 0) & U32_MAX
+        return self.last_numbers.get(number << 3, 0) & U32_MAX
 
     def optional_uint32(self, number: int) -> int | None:
         """The low 32 bits of the last value, None when absent."""
-        value = self._numbers.get(number << 3)
+        value = self.last_numbers.get(number << 3)
         return None if value is None else value & U32_MAX
 
     def boolean(self, number: int) -> bool:
         """A bool field, False when absent."""
-        return self._numbers.get(number << 3, 0) != 0
+        return self.last_numbers.get(number << 3, 0) != 0
 
     def bytes_(self, number: int) -> bytes:
         """A bytes field, empty when absent."""
-        return self._chunks.get(number << 3 | _CHUNK, b"")
+        return self.last_chunks.get(number << 3 | _CHUNK, b"")
 
     def text(self, number: int) -> str:
         """A string field, empty when absent."""
-        content = self._chunks.get(number << 3 | _CHUNK)
+        content = self.last_chunks.get(number << 3 | _CHUNK)
         return text(content) if content else ""
 
     def optional_text(self, number: int) -> str | None:
         """An `optional` string, None when absent."""
-        content = self._chunks.get(number << 3 | _CHUNK)
+        content = self.last_chunks.get(number << 3 | _CHUNK)
         return None if content is None else text(content)
 
     def chunks(self, number: int) -> list[bytes]:
         """Every length-delimited value of a field, in order."""
         wanted = number << 3 | _CHUNK
-        if wanted not in self._chunks:
+        if wanted not in self.last_chunks:
             return []
         return [value for tag, value in self._entries if tag == wanted and isinstance(value, bytes)]
 

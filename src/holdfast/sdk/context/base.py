@@ -164,13 +164,13 @@ class Context(ContextBase):
         """The invocation's id, headers and raw input."""
         if self._request is None:
             machine = self._commands.attempt.machine
-            start, value = machine.start, machine.input.value
+            start = machine.start
             self._request = Request(
                 start.debug_id,
                 start.key,
                 dict(machine.input.headers),
                 self._attempt_headers,
-                self._commands.payloads.raw(b"" if value is None else value.content),
+                self._commands.payloads.raw(machine.input_content),
                 start.idempotency_key,
                 start.retry_count_since_last_stored_entry,
             )

@@ -43,9 +43,8 @@ def _main(handler: Handler[Any, Any], payloads: Payloads, attempt_headers: Mappi
     async def main(attempt: Attempt) -> bytes:
         context = make_context(handler.service.type, handler.type, attempt, name, payloads, attempt_headers)
         enter(context)
-        value = attempt.machine.input.value
         try:
-            arguments = handler.arguments(context, payloads.raw(b"" if value is None else value.content))
+            arguments = handler.arguments(context, payloads.raw(attempt.machine.input_content))
         except DeserializeError as error:
             raise TerminalError(f"the input of {name} does not fit: {error.message}", BAD_INPUT) from None
         result = await handler.function(*arguments)
