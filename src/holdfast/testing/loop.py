@@ -22,7 +22,7 @@ from __future__ import annotations
 import asyncio
 import selectors
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextvars import Context
 from typing import TYPE_CHECKING, TypeVar, TypeVarTuple, Unpack
 
@@ -55,15 +55,21 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self.busy_checks: list[Callable[[], bool]] = []
         self.stuck_checks: list[Callable[[], None]] = []
         self.background_owners: tuple[type, ...] = ()
-        selector = _JumpingSelector(io_patience_s, self._idle)
-        super().__init__(selector)
-        selector.ignore_registered()
+        self._jumping = _JumpingSelector(io_patience_s, self._idle)
+        super().__init__(self._jumping)
+        self._jumping.ignore_registered()
         # asyncio's own: timers due within it are due. The default is finer than a float of many days.
         self._clock_resolution = CLOCK_RESOLUTION_S
+        self.set_default_executor(ThreadPoolExecutor(thread_name_prefix="virtual-loop"))
 
     def time(self) -> float:
         """Virtual seconds since the loop was made."""
         return self._now_s
+
+    @property
+    def io_waits(self) -> int:
+        """How often open sockets or pipes have held time up for `io_patience_s`, or part of it."""
+        return self._jumping.io_waits
 
     async def settle(self) -> None:
         """Wait until nothing more can happen without time passing."""
@@ -83,18 +89,20 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             self._foreground.append(handle)
         return handle
 
+    def set_default_executor(self, executor: ThreadPoolExecutor) -> None:  # type: ignore[override]
+        super().set_default_executor(executor)
+        self._pool = executor
+
     def run_in_executor(
         self, executor: Executor | None, func: Callable[[Unpack[Ts]], T], *args: *Ts
     ) -> asyncio.Future[T]:
+        work = (executor or self._pool).submit(func, *args)
         self._threads += 1
-
-        def work() -> T:
-            try:
-                return func(*args)
-            finally:
-                self.call_soon_threadsafe(self._thread_ended)
-
-        return super().run_in_executor(executor, work)
+        future = asyncio.wrap_future(work, loop=self)
+        # After the callback that brings the result: until that is here, time must not pass. Called, too, when the
+        # work was cancelled before a thread took it.
+        work.add_done_callback(lambda _: self.call_soon_threadsafe(self._thread_ended))
+        return future
 
     def _thread_ended(self) -> None:
         self._threads -= 1
@@ -133,6 +141,7 @@ class _JumpingSelector(selectors.BaseSelector):
         self._idle = idle
         self._own: frozenset[int] = frozenset()
         self._active = False
+        self.io_waits = 0
 
     def ignore_registered(self) -> None:
         """What is registered now is the loop's own pipe: no real I/O."""
@@ -165,6 +174,7 @@ class _JumpingSelector(selectors.BaseSelector):
             self._active = self._active or any(key.fd not in self._own for key, _ in events)
             return events
         if self._active and len(self._real.get_map()) > len(self._own):
+            self.io_waits += 1
             events = self._real.select(self._patience_s)
             self._active = any(key.fd not in self._own for key, _ in events)
             if events:
