@@ -4,7 +4,8 @@ A journal says what the server remembers; this file says what the processes exec
 itself at the moment it happened. The demo compares the two. A line is a JSON object:
 
     time_s      epoch seconds
-    pid         the process that wrote it
+    pid         the program that wrote it: the leader of its session, which is the process the demo started
+                (a server with workers runs the agent in a child of that process)
     invocation  invocation id
     event       "attempt"   the handler was entered, from its first line
                 "started"   a step's body began to run
@@ -49,7 +50,7 @@ class EffectLog:
 
     def append(self, invocation: str, event: Event, step: str = "", journal: str = "") -> None:
         """Write one line; when this returns, a kill -9 cannot take it back."""
-        effect = Effect(time.time(), os.getpid(), invocation, event, step, journal or step)
+        effect = Effect(time.time(), os.getsid(0), invocation, event, step, journal or step)
         descriptor = os.open(self.path, os.O_APPEND | os.O_CREAT | os.O_WRONLY, 0o644)
         try:
             os.write(descriptor, (json.dumps(asdict(effect)) + "\n").encode())

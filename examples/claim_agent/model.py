@@ -11,9 +11,10 @@ import os
 from typing import TypeAlias
 
 import openai
-import restate
 from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolUnionParam
 from pydantic import BaseModel
+
+import holdfast
 
 Message: TypeAlias = ChatCompletionMessageParam
 
@@ -61,7 +62,7 @@ async def ask_model(conversation: list[Message]) -> Answer:
             ) as stream:
                 message = (await stream.get_final_completion()).choices[0].message
         except (openai.BadRequestError, openai.AuthenticationError) as error:
-            raise restate.TerminalError(f"the model endpoint refused the call: {error}") from error
+            raise holdfast.TerminalError(f"the model endpoint refused the call: {error}") from error
     return Answer(
         text=message.content or "",
         tools=[

@@ -18,10 +18,11 @@ from examples.claim_agent.server_view import DemoError, ServerView, until
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 PYTHON = (sys.executable, "-m")
+HOLDFAST = (str(Path(sys.executable).with_name("holdfast")),)
 NODE = ("node", "--import", "./promise-with-resolvers.mjs", "--import", "tsx")
 LANGUAGE = {"python": "Python", "typescript": "TypeScript"}
 AGENTS = {
-    "python": ((*PYTHON, "examples.claim_agent.service"), ROOT),
+    "python": ((*HOLDFAST, "serve", "examples.claim_agent.service:app"), ROOT),
     "typescript": ((*NODE, "service.ts"), ROOT / "examples" / "claim_agent_ts"),
 }
 
@@ -95,7 +96,7 @@ def set_stage(children: Children, agent: str, bank_confirms_after_ms: int) -> St
     )
     bank_options = ("--port", str(bank), "--confirm-after-ms", str(bank_confirms_after_ms))
     model_options = ("--port", str(model), "--script", str(HERE / "script.json"), "--log", str(model_log))
-    command, home = AGENTS[agent]
+    command, home = agent_command(agent)
     return Stage(
         server=children.add("server", server_command(folder / "data", ingress, admin), folder),
         service=children.add(
@@ -119,10 +120,16 @@ def set_stage(children: Children, agent: str, bank_confirms_after_ms: int) -> St
     )
 
 
+def agent_command(agent: str) -> tuple[tuple[str, ...], Path]:
+    """The agent's command line and folder: ours, unless HOLDFAST_DEMO_AGENT names another one."""
+    other = os.environ.get("HOLDFAST_DEMO_AGENT")
+    return (tuple(shlex.split(other)), ROOT) if other else AGENTS[agent]
+
+
 def server_command(data: Path, ingress: int, admin: int) -> list[str]:
     """The server's command line: ours, unless HOLDFAST_DEMO_SERVER names another one."""
     ours = (
-        f"{shlex.quote(str(Path(sys.executable).with_name('holdfast')))} server --data-dir {{data}} "
+        f"{shlex.join(HOLDFAST)} server --data-dir {{data}} "
         "--ingress-bind 127.0.0.1:{ingress} --admin-bind 127.0.0.1:{admin}"
     )
     template = os.environ.get("HOLDFAST_DEMO_SERVER") or ours

@@ -1,62 +1,47 @@
 """Durable steps that also leave a line in the effects log, so that the demo can count what really ran.
 
-A service of your own would call `ctx.run_typed` directly; the log is the only thing this adds.
+A service of your own would call `ctx.run` directly; the log is the only thing this adds.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from functools import wraps
 from pathlib import Path
-from typing import Generic, ParamSpec, TypeVar
-
-import restate
+from typing import Any, ParamSpec, TypeVar
 
 from examples.claim_agent.effects import EffectLog
+from holdfast import Context
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Step(Generic[T]):
-    """A step that has begun. `future` is what `restate.gather` takes, to let several run at the same time."""
-
-    def __init__(self, future: restate.RestateDurableFuture[T], on_replay: Callable[[], None]) -> None:
-        self.future = future
-        self.ran = False
-        self._on_replay = on_replay
-
-    async def result(self) -> T:
-        """Its result: from the body that just ran, or from the journal."""
-        value = await self.future
-        if not self.ran:
-            self._on_replay()
-        return value
-
-
 class Steps:
     """The steps of one attempt."""
 
-    def __init__(self, ctx: restate.WorkflowContext) -> None:
+    def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
-        self._invocation = ctx.request().id
         self._log = EffectLog(Path(os.environ.get("CLAIM_EFFECTS", "effects.jsonl")))
-        self._log.append(self._invocation, "attempt")
+        self._log.append(ctx.invocation_id, "attempt")
 
-    def begin(
-        self, name: str, action: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
-    ) -> Step[T]:
-        """Begin a step without waiting for it."""
+    async def run(
+        self, name: str, action: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """A step: from the body that runs now, or from the journal."""
+        ran = False
 
-        @wraps(action)
+        @wraps(action)  # with its annotations: the result's type is how it is stored
         async def body(*args: P.args, **kwargs: P.kwargs) -> T:
-            step.ran = True
-            self._log.append(self._invocation, "started", name)
+            nonlocal ran
+            ran = True
+            self._log.append(self._ctx.invocation_id, "started", name)
             result = await action(*args, **kwargs)
-            self._log.append(self._invocation, "finished", name)
+            self._log.append(self._ctx.invocation_id, "finished", name)
             return result
 
-        future = self._ctx.run_typed(name, body, restate.RunOptions(), *args, **kwargs)
-        step = Step(future, lambda: self._log.append(self._invocation, "replayed", name))
-        return step
+        value = await self._ctx.run(name, body, *args, **kwargs)
+        if not ran:
+            self._log.append(self._ctx.invocation_id, "replayed", name)
+        return value

@@ -28,11 +28,14 @@ class Performance:
         return [effect["step"] for effect in effects if effect["event"] == event]
 
 
-def perform(agent: str, facts: Path) -> Performance:
-    """Run the demo with this agent and the scripted model. `facts`: a file that does not exist yet."""
+def perform(agent: str, facts: Path, **more: str) -> Performance:
+    """Run the demo with this agent and the scripted model. `facts`: a file that does not exist yet.
+
+    `more` is added to its environment.
+    """
     command = [sys.executable, "-m", "examples.claim_agent.demo", "--agent", agent, "--facts", str(facts)]
     done = subprocess.run(
-        command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=DEMO_TIMEOUT_S
+        command, cwd=ROOT, env=environment(**more), capture_output=True, text=True, timeout=DEMO_TIMEOUT_S
     )
     account = done.stdout + done.stderr
     assert facts.exists(), account

@@ -1,4 +1,4 @@
-"""The greeter, as its README shows it: call, send and attach, and one run per idempotency key."""
+"""The examples once more, as services on the official Python SDK: they run on our server unmodified."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ import pytest
 from examples.claim_agent.processes import Children, free_port
 from examples.claim_agent.server_view import ServerView, until
 from examples.claim_agent.stage import server_command
-from tests.examples.performance import ROOT
+from tests.examples.performance import ROOT, perform
+from tests.examples.test_claim_agent import assert_the_story_held
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.interop]
 JSON = {"content-type": "application/json"}
 
 
@@ -26,7 +27,7 @@ def ingress(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     with Children(folder) as children:
         children.add("server", server_command(Path(folder, "data"), ingress, admin), folder).start()
         children.add(
-            "service", (sys.executable, "-m", "examples.greeter.service"), ROOT, PORT=str(service)
+            "service", (sys.executable, "-m", "tests.interop.official.greeter"), ROOT, PORT=str(service)
         ).start()
         view = ServerView(ingress, admin)
         until("the server to answer", view.ready)
@@ -54,3 +55,12 @@ def test_one_idempotency_key_is_one_run(ingress: httpx.Client) -> None:
         for _ in range(2)
     ]
     assert answers[0] == answers[1]
+
+
+@pytest.mark.slow
+def test_the_claim_agent_survives_two_kills(tmp_path: Path) -> None:
+    """Goal: the demo's facts hold for an agent we did not write the SDK of. Method: the demo, with it."""
+    agent = f"{sys.executable} -m tests.interop.official.claim_agent.service"
+    shown = perform("python", tmp_path / "facts.json", HOLDFAST_DEMO_AGENT=agent)
+    assert_the_story_held(shown)
+    assert shown.facts["model_calls"] == 3

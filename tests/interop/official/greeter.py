@@ -1,6 +1,6 @@
-"""The smallest durable service: a greeting in two steps, with a pause between them that survives anything.
+"""The greeter on the official Python SDK and Hypercorn: what `examples/greeter.py` does, with their API.
 
-python -m examples.greeter.service     serves on http://127.0.0.1:9080
+python -m tests.interop.official.greeter     serves on http://127.0.0.1:9080
 """
 
 from __future__ import annotations

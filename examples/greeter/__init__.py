@@ -1,1 +1,0 @@
-"""The smallest service; see `service.py`."""
