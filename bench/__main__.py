@@ -104,6 +104,26 @@ def print_table(rows: list[Row], servers: list[str], results: dict[tuple[Row, st
             )
 
 
+def print_stacks(rows: list[Row], results: dict[tuple[Row, str], Result]) -> None:
+    """Whole stacks: our server with our SDK against the Restate server with its official Python SDK."""
+    pairs = [
+        (results[ours, "holdfast"], results[theirs, "restate"], ours)
+        for ours in rows
+        if ours.service == "Hf"
+        for theirs in [Row("Py", ours.work, ours.connections)]
+        if (ours, "holdfast") in results and (theirs, "restate") in results
+    ]
+    if not pairs:
+        return
+    print("\n| whole stack | ours inv/s | theirs inv/s | ratio | ours p50 ms | theirs p50 ms |")
+    print("|---|---:|---:|---:|---:|---:|")
+    for ours, theirs, row in pairs:
+        print(
+            f"| {row.work} c={row.connections} | {ours.rate:.0f} | {theirs.rate:.0f} "
+            f"| **{ours.rate / max(theirs.rate, 1e-9):.1f}** | {ours.p50_ms:.1f} | {theirs.p50_ms:.1f} |"
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="interleaved rounds; the median is shown")
@@ -131,7 +151,9 @@ def main() -> None:
                         f"{window[0].completed / window[0].seconds:8.0f}/s",
                         flush=True,
                     )
-    print_table(rows, servers, {key: median_of(found) for key, found in windows.items()})
+    results = {key: median_of(found) for key, found in windows.items()}
+    print_table(rows, servers, results)
+    print_stacks(rows, results)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from .load import ROOT
 
 PARTITIONS = {"restate": 24, "holdfast": 1}
 SERVERS: dict[str, type[Server]] = {"restate": RestateServer, "holdfast": HoldfastServer}
-SERVICES = ("Ts", "Py", "Lean")
+SERVICES = ("Ts", "Py", "Hf", "Lean")
 
 
 class LeanService(Service):
@@ -31,6 +31,19 @@ class LeanService(Service):
             [sys.executable, "-m", "bench.lean_endpoint"],
             free_port(),
             work_dir / "service-lean.log",
+            {"PYTHONPATH": str(ROOT)},
+        )
+
+
+class SdkService(Service):
+    """The handlers of `bench.sdk_service`: our SDK, served as users serve it."""
+
+    def __init__(self, work_dir: Path) -> None:
+        super().__init__(
+            "service-sdk",
+            [sys.executable, "-m", "holdfast.cli.main", "serve", "bench.sdk_service:app", "--log-level", "error"],
+            free_port(),
+            work_dir / "service-sdk.log",
             {"PYTHONPATH": str(ROOT)},
         )
 
@@ -50,6 +63,8 @@ def _service(name: str, work_dir: Path) -> Service:
             return TypeScript(work_dir, effects, script="bench.mjs")
         case "Py":
             return PythonService(work_dir, effects, script="bench.py")
+        case "Hf":
+            return SdkService(work_dir)
         case _:
             return LeanService(work_dir)
 
