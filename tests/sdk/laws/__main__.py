@@ -1,4 +1,4 @@
-"""Many programs: `python -m tests.sdk.laws SEED COUNT`, or one, shown: `python -m tests.sdk.laws SEED 1 SIZE`."""
+"""Many programs, `python -m tests.sdk.laws SEED COUNT`, or one, shown, `python -m tests.sdk.laws SEED 1`."""
 
 from __future__ import annotations
 

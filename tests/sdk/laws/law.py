@@ -5,12 +5,12 @@ from __future__ import annotations
 from random import Random
 
 from holdfast.protocol import messages as m
-from holdfast.protocol.framing import HEADER_BYTES, MessageType, is_command
+from holdfast.protocol.framing import MessageType, is_command
 from tests.sdk.laws import programs
 from tests.sdk.laws.programs import SIZE_MAX, Program
-from tests.sdk.laws.server import Broken, Server, State, frames_of, opened, start_frames, timeless
+from tests.sdk.laws.server import Broken, Server, State, frame_of, frames_of, opened, start_frames, timeless
 
-PREFIXES_MAX = 8
+PREFIXES_MAX = 6
 """Prefixes tried of a longer journal, chosen by the seed; of a shorter one all are."""
 
 
@@ -22,7 +22,7 @@ def check(seed: int, size: int | None = None) -> Server:
     """
     program = programs.program(seed, size)
     server = Server(seed * 7 + 1, program).run()
-    entries = [(frame, *frames_of(frame)[0]) for frame in server.journal]
+    entries = [(frame, *frame_of(frame)) for frame in server.journal]
     rng = Random(seed)
     cuts = range(1, len(entries) + 1)
     chosen = cuts if len(cuts) <= PREFIXES_MAX else sorted(rng.sample(cuts, PREFIXES_MAX))
@@ -83,8 +83,8 @@ def told(frames: list[tuple[int, bytes]]) -> str:
 
 def journal_told(server: Server) -> str:
     """The journal, one entry per line."""
-    frames = [(frame[:HEADER_BYTES], *frames_of(frame)[0]) for frame in server.journal]
-    return "\n".join(f"  {index:3} {m.decode(type_, body, 7)}" for index, (_, type_, body) in enumerate(frames))
+    entries = [m.decode(*frame_of(frame), server.version) for frame in server.journal]
+    return "\n".join(f"  {index:3} {entry}" for index, entry in enumerate(entries))
 
 
 def smaller(seed: int) -> tuple[int, int] | None:

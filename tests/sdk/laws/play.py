@@ -1,5 +1,5 @@
-"""The handler that runs a generated program. It writes down everything it sees, in order, and returns that: two
-runs that differ in anything a handler can notice have different results."""
+"""The handler that runs a generated program. It writes down everything it sees, in order, and returns that:
+two runs that differ in anything a handler can notice have different results."""
 
 from __future__ import annotations
 
@@ -162,6 +162,9 @@ class Player:
     async def do_random(self) -> int:
         return self.ctx.random.randrange(1000)
 
+    async def do_clock(self) -> float:
+        return asyncio.get_running_loop().time()
+
     async def do_put(self, number: int) -> None:
         self.queue.put_nowait(number)
 
@@ -201,10 +204,10 @@ class Player:
             tasks = [group.create_task(self.do(node)) for node in nodes]
         return [task.result() for task in tasks]
 
-    async def do_wait(self, how: str, timeout: float | None, then: str, *nodes: Node) -> object:
+    async def do_wait(self, how: str, seconds: float | None, then: str, *nodes: Node) -> object:
         tasks = [asyncio.create_task(self.do(node)) for node in nodes]
         number = {task: index for index, task in enumerate(tasks)}
-        done, pending = await asyncio.wait(tasks, timeout=timeout, return_when=how)
+        done, pending = await asyncio.wait(tasks, timeout=seconds, return_when=how)
         # Sets, iterated as people do: the order must not be chance.
         seen = [[number[task] for task in done], [number[task] for task in pending]]
         for task in pending:

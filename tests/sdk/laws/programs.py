@@ -116,20 +116,23 @@ class Generator:
 
 
 COMBINED = {
-    "seq": 6.0, "gather": 4, "gather_settled": 2, "group": 4, "wait": 3, "drain": 2, "as_completed": 2, "timeout": 3,
-    "wait_for": 2, "loop": 1.5, "background": 3, "attempt": 3, "finally": 3, "swallow": 1, "left_open": 0.7,
-    "futures": 3, "shield": 1, "locked": 1,
+    "seq": 6.0, "gather": 4, "gather_settled": 2, "group": 4, "wait": 3, "drain": 2, "as_completed": 2,
+    "timeout": 3, "wait_for": 2, "loop": 1.5, "background": 3, "attempt": 3, "finally": 3, "swallow": 1,
+    "left_open": 0.7, "futures": 3, "shield": 1, "locked": 1,
 }  # fmt: skip
 COMBINATIONS, WEIGHTS = list(COMBINED), list(COMBINED.values())
 
 LEAVES = {
     "run": 6.0, "run_fails": 1.5, "run_flaky": 0.7, "sleep": 2, "ctx_sleep": 1.5, "call": 4, "send": 1,
     "call_cancelled": 0.5, "attach": 0.5, "get": 1.5, "set": 1, "clear": 0.4, "clear_all": 0.2, "keys": 0.5,
-    "awakeable": 1.2, "promise": 1, "peek": 0.5, "resolve": 0.7, "signal": 1, "random": 0.5, "put": 1,
+    "awakeable": 1.2, "promise": 1, "peek": 0.5, "resolve": 0.7, "signal": 1, "random": 0.5, "clock": 0.5, "put": 1,
     "take": 0.8, "set_event": 0.6, "wait_event": 0.5, "yield": 1, "raise": 0.6,
 }  # fmt: skip
 
-FUTURES = {"run": 3.0, "run_fails": 1, "call": 2, "ctx_sleep": 1, "awakeable": 1, "signal": 1, "promise": 1, "get": 1}
+FUTURES = {
+    "run": 3.0, "run_fails": 1, "call": 2, "ctx_sleep": 1, "awakeable": 1, "signal": 1, "promise": 1,
+    "get": 1,
+}  # fmt: skip
 
 
 def program(seed: int, size: int | None = None) -> Program:

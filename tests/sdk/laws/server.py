@@ -1,9 +1,9 @@
 """A model of the server for one invocation: small enough to be plainly right.
 
-It keeps the journal in order of arrival, decides by its random numbers what happens next (a frame is stored, a
-completion is journaled, delivered, a step's body ends, the input is closed, the connection is cut), and holds
-the attempt to the protocol: one proposal per step, no step whose completion is there, suspensions on something
-that can come.
+It keeps the journal in order of arrival, decides by its random numbers what happens next (a frame is stored,
+a completion is journaled, delivered, a step's body ends, the input is closed, the connection is cut), and
+holds the attempt to the protocol: one proposal per step, no step whose completion is there, suspensions on
+something that can come.
 """
 
 from __future__ import annotations
@@ -30,6 +30,12 @@ HANDLER = flow.handlers["play"]
 ACTIONS_MAX = 3000
 ATTEMPTS_MAX = 200
 RUN = int(MessageType.RUN_COMMAND)
+SILENT = (
+    int(MessageType.SET_STATE_COMMAND), int(MessageType.CLEAR_STATE_COMMAND),
+    int(MessageType.CLEAR_ALL_STATE_COMMAND), int(MessageType.OUTPUT_COMMAND),
+    int(MessageType.GET_EAGER_STATE_COMMAND), int(MessageType.SEND_SIGNAL_COMMAND),
+)  # fmt: skip
+"""Commands that nothing answers."""
 TIMED = (int(MessageType.SLEEP_COMMAND), int(MessageType.ONE_WAY_CALL_COMMAND))
 
 
@@ -72,6 +78,11 @@ def opened(program: Program, version: int, now_ms: int) -> tuple[Attempt, Port]:
 
 def packed(message: m.Message) -> bytes:
     return m.frame(message)
+
+
+def frame_of(frame: bytes) -> tuple[int, bytes]:
+    """Type and body of a single frame."""
+    return int.from_bytes(frame[:2], "big"), frame[HEADER_BYTES:]
 
 
 def frames_of(data: bytes) -> list[tuple[int, bytes]]:
@@ -143,7 +154,8 @@ class Server:
         self.journal: list[bytes] = [packed(m.InputCommandMessage(value=m.Value(b"")))]
         self.outstanding: list[list[bytes]] = []
         """What may be journaled next, each with what follows it."""
-        self.completed: set[int] = set()
+        self.here: set[tuple[str, object]] = set()
+        """Ids of the notifications in the journal."""
         self.open_runs: set[int] = set()
         self.unsent: deque[bytes] = deque()
         self.awakeables = list(range(17, 17 + program.awakeables))
@@ -171,7 +183,7 @@ class Server:
         rng = self.rng
         self.unsent.clear()
         attempt, port = opened(self.program, self.version, self.now_ms)
-        known = set(self.completed)
+        known = {id_ for kind, id_ in self.here if kind == "c"}
         opening = start_frames(self.journal, self.state, self.seed, self.retry_count)
         if rng.random() < 0.2:
             cut = rng.randrange(len(opening))
@@ -258,7 +270,7 @@ class Server:
 
     def ended(self, type_: int, body: bytes, step_failed: bool) -> None:
         if type_ == MessageType.END:
-            type_, output = frames_of(self.journal[-1])[0]
+            type_, output = frame_of(self.journal[-1])
             if type_ != MessageType.OUTPUT_COMMAND:
                 raise Broken("End without Output")
             self.outcome = ("end", output)
@@ -293,27 +305,22 @@ class Server:
         awaited = {("c", one) for one in completions} | {("n", one) for one in names}
         awaited |= {("s", one) for one in signals if one != 1}
         self.awaited_names = tuple(names)
-        coming = {id_of(frames_of(frame)[0][1]) for chain in self.outstanding for frame in chain}
-        coming |= {("s", one) for one in self.awakeables} | {("n", one) for one in NAMES}
-        coming |= {id_of(body) for type_, body in self.entries() if not is_command(type_)}
+        coming = {id_of(frame_of(frame)[1]) for chain in self.outstanding for frame in chain}
+        coming |= {("s", one) for one in self.awakeables} | {("n", one) for one in NAMES} | self.here
         if awaited.isdisjoint(coming):
             raise Broken(f"suspended on {awaited}, none of which can come; only {coming} can")
-        # Waits until one of them is here; others may come meanwhile.
-        here = {id_of(body) for type_, body in self.entries() if not is_command(type_)}
-        # Signals count when they came after they were listed, or are not consumed yet: any will do here.
-        while here.isdisjoint(awaited):
+        # Waits until one of them is here; others may come meanwhile. A name counts whenever it came: waking
+        # too early is allowed.
+        while self.here.isdisjoint(awaited):
             self.actions += 1
             if self.actions > ACTIONS_MAX:
                 raise Broken(f"suspended on {awaited}, which never comes")
             before = self.cancels_left
-            here.add(id_of(frames_of(self.event())[0][1]))
+            self.event()
             if self.cancels_left < before:
                 break
         if self.rng.random() < 0.3 and self.events():
             self.event()
-
-    def entries(self) -> list[tuple[int, bytes]]:
-        return frames_of(b"".join(self.journal))
 
     # Storing what the attempt sent.
 
@@ -328,6 +335,8 @@ class Server:
         self.journal.append(pack_header(type_, 0, len(body)) + body)
         self.retry_count = 0
         self.state.apply(type_, body)
+        if type_ in SILENT:
+            return
         message: Any = m.decode(type_, body, self.version)
         completion_id = getattr(message, "result_completion_id", 0)
         if type_ == RUN:
@@ -346,7 +355,7 @@ class Server:
         result = m.Value(proposal.result) if isinstance(proposal.result, bytes) else proposal.result
         full = packed(m.RunCompletionNotificationMessage(completion_id, result))
         self.journal.append(full)
-        self.completed.add(completion_id)
+        self.here.add(("c", completion_id))
         if live:
             acked = self.version >= 7 and isinstance(result, m.Value) and self.rng.random() < 0.8
             self.unsent.append(packed(m.ProposeRunCompletionAckMessage(completion_id)) if acked else full)
@@ -378,10 +387,12 @@ class Server:
             result = self.promises.setdefault(message.key, either)
             return [m.GetPromiseCompletionNotificationMessage(completion_id, result)]
         if isinstance(message, m.PeekPromiseCommandMessage):
-            return [m.PeekPromiseCompletionNotificationMessage(completion_id, self.promises.get(message.key, m.VOID))]
+            found_now = self.promises.get(message.key, m.VOID)
+            return [m.PeekPromiseCompletionNotificationMessage(completion_id, found_now)]
         if isinstance(message, m.CompletePromiseCommandMessage):
             if message.key in self.promises:
-                return [m.CompletePromiseCompletionNotificationMessage(completion_id, m.Failure(409, "done before"))]
+                taken = m.Failure(409, "completed before")
+                return [m.CompletePromiseCompletionNotificationMessage(completion_id, taken)]
             assert message.completion is not None
             self.promises[message.key] = message.completion
             return [m.CompletePromiseCompletionNotificationMessage(completion_id, m.VOID)]
@@ -393,9 +404,8 @@ class Server:
 
     def events(self) -> bool:
         """Whether anything can."""
-        return bool(
-            self.outstanding or self.awakeables or self.awaited_names or self.signals_left or self.cancels_left
-        )
+        by_chance = self.awakeables or self.signals_left or self.cancels_left
+        return bool(self.outstanding or self.awaited_names or by_chance)
 
     def event(self) -> bytes:
         """Journals something and answers it."""
@@ -411,7 +421,6 @@ class Server:
             frame = chain.pop(0)
             if not chain:
                 self.outstanding.remove(chain)
-            self.completed.add(id_of(frame[HEADER_BYTES:])[1])  # type: ignore[arg-type]
         elif choice == "awakeable":
             index = self.awakeables.pop(rng.randrange(len(self.awakeables)))
             result = m.Failure(500, "rejected") if rng.random() < 0.2 else m.Value(b'"woken"')
@@ -425,6 +434,7 @@ class Server:
             value = m.Value(json.dumps(len(self.journal)).encode())
             frame = packed(m.SignalNotificationMessage(name=name, result=value))
         self.journal.append(frame)
+        self.here.add(id_of(frame_of(frame)[1]))
         return frame
 
 
