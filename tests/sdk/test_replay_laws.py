@@ -90,18 +90,6 @@ def results_of_steps_without_the_server(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Attempt, "step_returned", deliver_and_propose)
 
 
-def cancelled_before_the_loop_is_quiet(patch: pytest.MonkeyPatch) -> None:
-    deliver = Attempt._deliver
-
-    def deliver_and_cancel(self: Attempt, notification: Any) -> None:
-        deliver(self, notification)
-        if self._cancellation.active:
-            assert self._task is not None
-            self._cancellation.carry_out(self.machine, self._awaited(), (self._task,))
-
-    patch.setattr(Attempt, "_deliver", deliver_and_cancel)
-
-
 def ids_by_the_journal_read_so_far(patch: pytest.MonkeyPatch) -> None:
     new_completion_id = Machine.new_completion_id
 
@@ -120,7 +108,6 @@ BROKEN: list[Callable[[pytest.MonkeyPatch], None]] = [
     acks_overtake,
     results_of_steps_without_the_server,
     ids_by_the_journal_read_so_far,
-    cancelled_before_the_loop_is_quiet,
 ]
 
 

@@ -125,8 +125,8 @@ COMBINATIONS, WEIGHTS = list(COMBINED), list(COMBINED.values())
 LEAVES = {
     "run": 6.0, "run_fails": 1.5, "run_flaky": 0.7, "sleep": 2, "ctx_sleep": 1.5, "call": 4, "send": 1,
     "call_cancelled": 0.5, "attach": 0.5, "get": 1.5, "set": 1, "clear": 0.4, "clear_all": 0.2, "keys": 0.5,
-    "awakeable": 1.2, "promise": 1, "peek": 0.5, "resolve": 0.7, "signal": 1, "random": 0.5, "clock": 0.5, "put": 1,
-    "take": 0.8, "set_event": 0.6, "wait_event": 0.5, "yield": 1, "raise": 0.6,
+    "awakeable": 1.2, "promise": 1, "peek": 0.5, "resolve": 0.7, "signal": 1, "random": 0.5, "clock": 0.5,
+    "put": 1, "take": 0.8, "set_event": 0.6, "wait_event": 0.5, "yield": 1, "raise": 0.6,
 }  # fmt: skip
 
 FUTURES = {
