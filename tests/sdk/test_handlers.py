@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from dataclasses import dataclass
 from functools import wraps
+from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
@@ -197,6 +199,33 @@ def test_names_defined_later_are_looked_up_later() -> None:
         assert place.output.serialize([Order(1)]) == b'[{"number":1}]'
     finally:
         del globals()["DefinedBelow"]
+
+
+def test_classes_may_name_what_is_defined_later() -> None:
+    """Goal: a forward reference inside a dataclass or a model waits as one in the signature does."""
+    for base, made in (("", "@dataclass\n"), ("(BaseModel)", "")):
+        service = Service("Later")
+        module: dict[str, Any] = {"service": service, "__name__": f"later_module_{len(base)}"}
+        sys.modules[module["__name__"]] = ModuleType(module["__name__"])
+        sys.modules[module["__name__"]].__dict__.update(module)
+        module = sys.modules[module["__name__"]].__dict__
+        try:
+            exec(
+                "from dataclasses import dataclass\n"
+                "from pydantic import BaseModel\n"
+                f"{made}class Tree{base}:\n    leaf: 'Leaf'\n"
+                "@service.handler\n"
+                "async def grow(tree: Tree) -> int: return tree.leaf.size\n",
+                module,
+            )
+            with pytest.raises(UsageError, match="unknown_annotation"):
+                check_services([service])
+            exec(f"{made}class Leaf{base}:\n    size: int\n", module)
+            check_services([service])
+            (tree,) = service.handlers["grow"].arguments(None, b'{"leaf":{"size":3}}')
+            assert asyncio.run(service.handlers["grow"](tree)) == 3
+        finally:
+            del sys.modules[module["__name__"]]
 
 
 def test_a_context_imported_for_type_checkers_only_is_known_by_its_name() -> None:

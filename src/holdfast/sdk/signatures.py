@@ -19,7 +19,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 from holdfast.protocol.manifest import HandlerType, ServiceType
 from holdfast.sdk.context_kinds import ContextBase, ContextKind
 from holdfast.sdk.errors import UsageError
-from holdfast.sdk.serde import NO_INPUT, Serde, serde_for
+from holdfast.sdk.serde import NO_INPUT, UNKNOWN_ANNOTATION, Serde, serde_for
 
 _NOTHING = inspect.Parameter.empty
 
@@ -45,7 +45,7 @@ _KINDS: dict[tuple[ServiceType, HandlerType | None], tuple[ContextKind, ...]] = 
 }
 """The contexts a handler may ask for, the usual one first: a wider one would offer what it cannot do."""
 
-_STARS = {
+_STARS: dict[object, str] = {
     inspect.Parameter.VAR_POSITIONAL: "*",
     inspect.Parameter.VAR_KEYWORD: "**",
     inspect.Parameter.KEYWORD_ONLY: "*, ",
@@ -149,7 +149,7 @@ class FunctionSite:
             else:
                 where = "the return annotation" if name == "return" else f"the annotation of {name!r}"
                 raise UnknownName(
-                    "unknown_annotation",
+                    UNKNOWN_ANNOTATION,
                     f"handler {self.label} ({self.source}): {where}, {raw!r}, names "
                     f"{error.name or 'something'!r}, which is not defined there; import it for real, not "
                     "only under TYPE_CHECKING, and define it at module level",
@@ -272,7 +272,10 @@ def _serde(site: FunctionSite, name: str, local_names: Mapping[str, object] | No
         return serde_for(hint)
     except UsageError as error:
         what = "its result" if name == "return" else f"its input {name!r}"
-        raise site.error(error.code, f"cannot have {what} of this type: {error.message}") from error
+        refused = site.error(error.code, f"cannot have {what} of this type: {error.message}")
+        if error.code == UNKNOWN_ANNOTATION:
+            raise UnknownName(refused.code, refused.message) from error
+        raise refused from error
 
 
 def local_names_of_caller() -> dict[str, object]:

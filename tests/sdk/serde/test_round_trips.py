@@ -118,6 +118,8 @@ BY_MSGSPEC: list[tuple[Any, Any]] = [
     (str, "Ada"),
     (int, 2**40),
     (float, 1.5),
+    (list[float | None], [None, 1.5]),
+    (dict[str, list], {"a": [1, "null"]}),
     (bool, True),
     (list[int], [1, 2]),
     (dict[str, list[float]], {"b": [1.0], "a": []}),

@@ -20,7 +20,7 @@ from holdfast.sdk.errors import UsageError
 from holdfast.sdk.serde.api import Serde
 from holdfast.sdk.serde.json_serde import JsonSerde
 from holdfast.sdk.serde.plain import BYTES, JSON, NOTHING
-from holdfast.sdk.serde.types import inside, shown_type
+from holdfast.sdk.serde.types import inside, shown_type, unknown_name
 
 T = TypeVar("T")
 
@@ -36,7 +36,8 @@ def serde_for(annotation: object) -> Serde[Any]:
     """The serde for values of this type; a `Serde` is given back as it is.
 
     Raises:
-        UsageError: "type_not_serialisable", no serde fits.
+        UsageError: "type_not_serialisable", no serde fits; "unknown_annotation", a class names another that
+            is not defined, or not yet: asked again later, the answer may be another.
     """
     try:
         kept = _kept.get(annotation)
@@ -80,7 +81,9 @@ def _choose(annotation: object) -> Serde[Any]:
         if not unknown:
             return JsonSerde(annotation, schema)
         reason = f"{shown_type(unknown[0])} is not a type msgspec knows"
-    except (TypeError, ValueError, NameError, RecursionError) as error:
+    except NameError as error:
+        raise unknown_name(annotation, error) from error
+    except (TypeError, ValueError, RecursionError) as error:
         reason = str(error)
     return _by_pydantic(annotation, reason)
 

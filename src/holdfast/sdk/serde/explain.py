@@ -5,6 +5,7 @@ themselves end the search at a depth.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from typing import TypeGuard
 
@@ -28,9 +29,27 @@ def wrong_type(value: object, annotation: object) -> SerializeError:
     )
 
 
-def odd_number(value: object) -> SerializeError:
+def check_numbers(value: object) -> None:
+    """Refuses NaN and infinities, which JSON does not have: msgspec writes null for them.
+
+    Raises:
+        SerializeError: says where it is.
+    """
+    stack = [("", value, 0)]
+    while stack:
+        path, part, depth = stack.pop()
+        if isinstance(part, float) and not math.isfinite(part):
+            raise odd_number(path, part)
+        if depth < DEPTH_MAX:
+            stack.extend((path + step, inner, depth + 1) for step, inner in _parts(part))
+
+
+def odd_number(path: str, value: float) -> SerializeError:
     """NaN and infinities, which JSON does not have."""
-    return SerializeError("value_not_serialisable", f"{value!r} is no JSON number; use None or text for it")
+    return SerializeError(
+        "value_not_serialisable",
+        f"{_at(path)} is {value!r}, which is no JSON number; use None or text for it",
+    )
 
 
 def unwritable_value(value: object, encode: Encode, error: Exception) -> SerializeError:
@@ -73,7 +92,7 @@ def changed_value(value: object, encode: Encode) -> SerializeError:
     path, part, _ = _culprit(value, fits)
     found = f"{_at(path)} is of type {_class_of(part)}"
     if isinstance(part, float):
-        return odd_number(part)
+        return odd_number(path, part)
     came_back = _class_of(msgspec.json.decode(encode(part)))
     return SerializeError(
         "undeclared_type",

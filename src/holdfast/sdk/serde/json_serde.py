@@ -16,12 +16,13 @@ from typing import Any, Protocol
 import msgspec
 
 from holdfast.sdk.errors import DeserializeError
-from holdfast.sdk.serde.explain import changed_value, odd_number, unwritable_value, wrong_type
+from holdfast.sdk.serde.explain import changed_value, check_numbers, unwritable_value, wrong_type
 from holdfast.sdk.serde.types import (
     accepted_classes,
     accepts_none,
     compares_equal,
     has_other_keys,
+    holds_float,
     holds_undeclared,
     shown_type,
 )
@@ -97,8 +98,8 @@ def _writer(annotation: object, decode: Reader) -> Writer:
 
     def serialize_number(value: Any, /) -> bytes:
         data = serialize(value)
-        if data == b"null" and value is not None:
-            raise odd_number(value)
+        if b"null" in data:
+            check_numbers(value)
         return data
 
     def serialize_undeclared(value: Any, /) -> bytes:
@@ -114,7 +115,7 @@ def _writer(annotation: object, decode: Reader) -> Writer:
 
     if holds_undeclared(annotation) and compares_equal(annotation):
         return serialize_undeclared
-    return serialize_number if float in accepted else serialize
+    return serialize_number if holds_float(annotation) else serialize
 
 
 def _reader(annotation: object, decode: Reader) -> Reader:

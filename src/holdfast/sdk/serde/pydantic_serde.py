@@ -9,7 +9,7 @@ from pydantic_core import PydanticSerializationError
 
 from holdfast.protocol.manifest_json import is_list, is_object
 from holdfast.sdk.errors import DeserializeError, SerializeError, UsageError
-from holdfast.sdk.serde.types import accepts_none, shown_type
+from holdfast.sdk.serde.types import accepts_none, shown_type, unknown_name
 
 ERRORS_SHOWN_MAX = 5
 
@@ -20,7 +20,8 @@ class PydanticSerde:
     Args:
         reason: why msgspec could not, for the error when pydantic cannot either.
     Raises:
-        UsageError: "type_not_serialisable".
+        UsageError: "type_not_serialisable", or "unknown_annotation" while a class in it names another that is
+            not defined yet.
     """
 
     __slots__ = ("_adapter", "_nullable", "_ordered", "annotation", "content_type")
@@ -31,7 +32,11 @@ class PydanticSerde:
         try:
             self._adapter: TypeAdapter[Any] = TypeAdapter(annotation)
             schema = self._adapter.json_schema(mode="serialization")
+        except NameError as error:
+            raise unknown_name(annotation, error) from error
         except (PydanticSchemaGenerationError, PydanticUserError) as error:
+            if error.code == "class-not-fully-defined":
+                raise unknown_name(annotation, error) from error
             because = reason or error.message.splitlines()[0]
             raise UsageError(
                 "type_not_serialisable",

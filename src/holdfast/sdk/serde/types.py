@@ -19,7 +19,15 @@ from typing import (
 
 import msgspec
 
+from holdfast.sdk.errors import UsageError
+
+UNKNOWN_ANNOTATION = "unknown_annotation"
+"""Code of errors that may be gone later: a name in an annotation is not defined, or not yet."""
+
 _ANYTHING = (object,)
+
+_CONTAINERS: tuple[object, ...] = (dict, list, tuple, set, frozenset)
+"""Without arguments, they hold anything."""
 
 
 def inside(annotation: object) -> Iterator[object]:
@@ -36,8 +44,10 @@ def inside(annotation: object) -> Iterator[object]:
             stack.append(item.__supertype__)
         elif get_origin(item) is Literal:
             continue
-        elif (arguments := get_args(item)) or get_origin(item) is not None:
-            stack.extend([get_origin(item), *arguments])
+        elif (origin := get_origin(item)) is not None:
+            stack.extend(get_args(item) or [Any])
+            if isinstance(origin, type) and origin not in _CONTAINERS:
+                stack.append(origin)
         elif isinstance(item, type):
             stack.extend(_field_types(item))
 
@@ -55,20 +65,15 @@ def _field_types(cls: type[Any]) -> list[object]:
 
 def holds_undeclared(annotation: object) -> bool:
     """Whether some part of its values may be anything: `Any`, `object`, a bare `dict` or `list`."""
-    for item in inside(annotation):
-        if item is Any or item is object or isinstance(item, TypeVar):
-            return True
-        if item in _BARE and not _is_argument_of_generic(item, annotation):
-            return True
-    return False
+    return any(
+        item is Any or item is object or item in _CONTAINERS or isinstance(item, TypeVar)
+        for item in inside(annotation)
+    )
 
 
-_BARE: tuple[object, ...] = (dict, list, tuple)
-
-
-def _is_argument_of_generic(item: object, annotation: object) -> bool:
-    """Whether a bare container only stands as the origin of `dict[str, int]` and the like."""
-    return any(get_origin(part) is item for part in inside(annotation))
+def holds_float(annotation: object) -> bool:
+    """Whether some part of its values may be a declared float."""
+    return any(item is float for item in inside(annotation))
 
 
 def has_other_keys(annotation: object) -> bool:
@@ -146,3 +151,14 @@ def shown_type(annotation: object) -> str:
             return f"{annotation.__qualname__} (one of {', '.join(repr(m.value) for m in annotation)[:200]})"
         return annotation.__qualname__
     return str(annotation).replace("typing.", "")
+
+
+def unknown_name(annotation: object, error: Exception) -> UsageError:
+    """An error for a class whose fields name what is not defined (yet)."""
+    name = getattr(error, "name", None)
+    named = f"{name!r}" if name else "a type"
+    return UsageError(
+        UNKNOWN_ANNOTATION,
+        f"{shown_type(annotation)} names {named} that is not defined there; define it at module level, and "
+        "import it for real, not only under TYPE_CHECKING",
+    )
