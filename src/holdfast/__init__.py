@@ -13,6 +13,7 @@ __version__ = VERSION
 if TYPE_CHECKING:
     from holdfast.client import Client as Client
     from holdfast.client import SyncClient as SyncClient
+    from holdfast.client.errors import InvocationFailed as InvocationFailed
     from holdfast.sdk.allowing import allow_unrecorded as allow_unrecorded
     from holdfast.sdk.context import Awakeable as Awakeable
     from holdfast.sdk.context import CallFuture as CallFuture
@@ -29,11 +30,13 @@ if TYPE_CHECKING:
     from holdfast.sdk.endpoint.lambda_handler import lambda_handler as lambda_handler
     from holdfast.sdk.endpoint.make import app as app
     from holdfast.sdk.errors import InvocationCancelled as InvocationCancelled
+    from holdfast.sdk.errors import PauseError as PauseError
     from holdfast.sdk.errors import RetryableError as RetryableError
     from holdfast.sdk.errors import SerdeError as SerdeError
     from holdfast.sdk.errors import TerminalError as TerminalError
     from holdfast.sdk.errors import UsageError as UsageError
     from holdfast.sdk.handlers import Handler as Handler
+    from holdfast.sdk.logs import ReplayFilter as ReplayFilter
     from holdfast.sdk.options import InvocationRetry as InvocationRetry
     from holdfast.sdk.remote import remote as remote
     from holdfast.sdk.retry import Retry as Retry
@@ -56,9 +59,12 @@ _HOMES = {
     "DurablePromise": "holdfast.sdk.context",
     "Handler": "holdfast.sdk.handlers",
     "InvocationCancelled": "holdfast.sdk.errors",
+    "InvocationFailed": "holdfast.client.errors",
     "InvocationHandle": "holdfast.sdk.context",
     "InvocationRetry": "holdfast.sdk.options",
     "ObjectContext": "holdfast.sdk.context",
+    "PauseError": "holdfast.sdk.errors",
+    "ReplayFilter": "holdfast.sdk.logs",
     "Request": "holdfast.sdk.context",
     "Retry": "holdfast.sdk.retry",
     "RetryableError": "holdfast.sdk.errors",

@@ -1,6 +1,7 @@
 """The errors of the SDK: which end an invocation, which are retried, which are mistakes in the user's code.
 
 TerminalError        the handler gave up: recorded as its result, raised at the caller, never retried
+PauseError           neither retried nor failed: paused until an operator resumes it
 RetryableError       failed for now, with a word on when to try again; any other exception is retried too
 InvocationCancelled  somebody cancelled this invocation; a TerminalError, so that compensations run
 UsageError           the code uses the SDK wrongly; says what, where, and what to write instead
@@ -73,6 +74,13 @@ class RetryableError(Exception):
         self.retry_after: float | None = (
             None if retry_after is None else seconds_of(retry_after, "retry_after")
         )
+
+
+class PauseError(Exception):
+    """Stop here until somebody resumes the invocation: retrying would not help, failing would lose it.
+
+    Before protocol version 7 the server knows no such wish, and retries as after any other exception.
+    """
 
 
 class UsageError(Exception):

@@ -2,10 +2,10 @@
 
 import traceback
 
-from holdfast.protocol.control import ErrorMessage
+from holdfast.protocol.control import ErrorBehavior, ErrorMessage
 from holdfast.protocol.framing import MessageType
 from holdfast.sdk.call_site import call_site
-from holdfast.sdk.errors import RetryableError, TerminalError, UsageError
+from holdfast.sdk.errors import PauseError, RetryableError, TerminalError, UsageError
 from holdfast.sdk.steps import PendingStep
 from holdfast.sdk.vm.machine import CODE_INTERNAL, MessageTooLarge
 
@@ -46,6 +46,7 @@ def report_of(error: BaseException, prefix: str = "") -> ErrorMessage:
         f"{prefix}{_text(error)}",
         stack[-STACK_CHARS_MAX:],
         next_retry_delay=delay_ms,
+        behavior=ErrorBehavior.PAUSE if isinstance(error, PauseError) else ErrorBehavior.RETRY,
     )
 
 

@@ -14,7 +14,9 @@ from uuid import UUID
 from holdfast.protocol.commands import (
     CallCommandMessage,
     CompleteAwakeableCommandMessage,
+    IdempotentRequestTarget,
     OneWayCallCommandMessage,
+    WorkflowTarget,
 )
 from holdfast.protocol.framing import MessageType
 from holdfast.protocol.ids import awakeable_id
@@ -22,7 +24,7 @@ from holdfast.protocol.results import Failure, Pairs, Value
 from holdfast.sdk.attempt import Attempt
 from holdfast.sdk.cancelling import CallInFlight
 from holdfast.sdk.context.commands import Commands
-from holdfast.sdk.context.handles import Awakeable, CallFuture, InvocationHandle, SendHandle
+from holdfast.sdk.context.handles import Awakeable, CallFuture, InvocationHandle, ResultHandle, SendHandle
 from holdfast.sdk.context.payloads import Payloads, serde_of, serde_of_value
 from holdfast.sdk.context.request import Request
 from holdfast.sdk.context.variable import leave
@@ -254,18 +256,18 @@ class Context(ContextBase):
     @overload
     def send(
         self,
-        target: Target[None, Any],
+        target: Target[None, O],
         /,
         *,
         key: str | None = None,
         delay: Duration | None = None,
         idempotency_key: str | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> SendHandle: ...
+    ) -> SendHandle[O]: ...
     @overload
     def send(
         self,
-        target: Target[I, Any],
+        target: Target[I, O],
         argument: I,
         /,
         *,
@@ -273,10 +275,10 @@ class Context(ContextBase):
         delay: Duration | None = None,
         idempotency_key: str | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> SendHandle: ...
+    ) -> SendHandle[O]: ...
     def send(
         self,
-        target: Target[Any, Any],
+        target: Target[Any, O],
         argument: Any = None,
         /,
         *,
@@ -284,7 +286,7 @@ class Context(ContextBase):
         delay: Duration | None = None,
         idempotency_key: str | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> SendHandle:
+    ) -> SendHandle[O]:
         """Start another handler without waiting for it, at once or after `delay`; otherwise as `call`."""
         attempt = self._commands.enter("ctx.send")
         parameter = self._argument(target, argument, key)
@@ -303,7 +305,7 @@ class Context(ContextBase):
             invocation_id_notification_idx=id_completion,
         )
         attempt.issue(MessageType.ONE_WAY_CALL_COMMAND, command.encode())
-        return SendHandle(self._commands, self._commands.id_future(id_completion))
+        return SendHandle(self._commands, self._commands.id_future(id_completion), target.output)
 
     @overload
     def invocation(self, invocation_id: str, /) -> InvocationHandle[Any]: ...
@@ -311,7 +313,18 @@ class Context(ContextBase):
     def invocation(self, invocation_id: str, type: type[T], /) -> InvocationHandle[T]: ...
     def invocation(self, invocation_id: str, type: object = None, /) -> InvocationHandle[Any]:  # noqa: A002
         """Another invocation, to attach to, cancel or signal. `type` is that of its result."""
-        return InvocationHandle(self._commands, invocation_id, type)
+        return InvocationHandle(self._commands, invocation_id, serde_of(type))
+
+    def workflow(self, target: Target[Any, O], key: str, /) -> ResultHandle[O]:
+        """The run of a workflow by its main handler and key, to attach to or look at."""
+        return ResultHandle(self._commands, WorkflowTarget(target.service.name, key), target.output)
+
+    def idempotent(
+        self, target: Target[Any, O], idempotency_key: str, /, *, key: str | None = None
+    ) -> ResultHandle[O]:
+        """The invocation of a handler by the idempotency key it was called with."""
+        named = IdempotentRequestTarget(target.service.name, key, target.name, idempotency_key)
+        return ResultHandle(self._commands, named, target.output)
 
     def cancel(self, invocation_id: str) -> None:
         """Cancel another invocation."""

@@ -6,6 +6,7 @@ from typing import Any, Generic, TypeVar
 from holdfast.protocol.commands import (
     AttachInvocationCommandMessage,
     GetInvocationOutputCommandMessage,
+    InvocationTarget,
     SendSignalCommandMessage,
 )
 from holdfast.protocol.framing import MessageType
@@ -18,6 +19,7 @@ from holdfast.protocol.state_commands import (
 from holdfast.sdk.context.commands import Commands
 from holdfast.sdk.context.payloads import serde_of, serde_of_value
 from holdfast.sdk.loop.durable_loop import DurableLoop
+from holdfast.sdk.serde import Serde
 from holdfast.sdk.waits import DurableFuture, no_value
 
 T = TypeVar("T")
@@ -40,29 +42,36 @@ class CallFuture(DurableFuture[T]):
         self._commands.cancel(await self._id)
 
 
-class SendHandle:
-    """A message sent: it goes on whatever becomes of the sender."""
+class SendHandle(Generic[T]):
+    """A message sent: it goes on whatever becomes of the sender. `T` is the type of its result."""
 
-    def __init__(self, commands: Commands, id_: DurableFuture[str]) -> None:
+    def __init__(self, commands: Commands, id_: DurableFuture[str], serde: Serde[Any]) -> None:
         self._commands = commands
         self._id = id_
+        self._serde = serde
 
     def invocation_id(self) -> DurableFuture[str]:
         """The id of the invocation it started; it comes as soon as the server has the message."""
         return self._id
+
+    async def attach(self) -> T:
+        """Its result, when it ends."""
+        handle: InvocationHandle[T] = InvocationHandle(self._commands, await self._id, self._serde)
+        return await handle.attach()
 
     async def cancel(self) -> None:
         """Cancel the invocation it started."""
         self._commands.cancel(await self._id)
 
 
-class InvocationHandle(Generic[T]):
-    """Another invocation, by its id; `Context.invocation` gives it."""
+class ResultHandle(Generic[T]):
+    """Another invocation's result, whichever way that is named: by its id, as the run of a workflow, or by the
+    idempotency key it was called with."""
 
-    def __init__(self, commands: Commands, invocation_id: str, annotation: object) -> None:
+    def __init__(self, commands: Commands, target: InvocationTarget, serde: Serde[Any]) -> None:
         self._commands = commands
-        self._serde = serde_of(annotation)
-        self.invocation_id = invocation_id
+        self._target = target
+        self._serde = serde
 
     def attach(self) -> DurableFuture[T]:
         """Its result, when it ends; fails as it fails, or with code 404 when there is no such invocation."""
@@ -71,7 +80,7 @@ class InvocationHandle(Generic[T]):
         completion_id = attempt.machine.new_completion_id()
         attempt.issue(
             MessageType.ATTACH_INVOCATION_COMMAND,
-            AttachInvocationCommandMessage(self.invocation_id, completion_id).encode(),
+            AttachInvocationCommandMessage(self._target, completion_id).encode(),
         )
         return commands.future(completion_id, commands.decode_with(self._serde))
 
@@ -82,9 +91,17 @@ class InvocationHandle(Generic[T]):
         completion_id = attempt.machine.new_completion_id()
         attempt.issue(
             MessageType.GET_INVOCATION_OUTPUT_COMMAND,
-            GetInvocationOutputCommandMessage(self.invocation_id, completion_id).encode(),
+            GetInvocationOutputCommandMessage(self._target, completion_id).encode(),
         )
         return commands.future(completion_id, commands.decode_with(self._serde))
+
+
+class InvocationHandle(ResultHandle[T]):
+    """Another invocation, by its id; `Context.invocation` gives it."""
+
+    def __init__(self, commands: Commands, invocation_id: str, serde: Serde[Any]) -> None:
+        super().__init__(commands, invocation_id, serde)
+        self.invocation_id = invocation_id
 
     def cancel(self) -> None:
         """Cancel it. Returns at once; the cancellation is journaled and delivered."""

@@ -19,6 +19,7 @@ from collections.abc import Callable
 
 from holdfast.protocol.control import (
     AwaitingOnMessage,
+    ErrorBehavior,
     ErrorMessage,
     ProposeRunCompletionAckMessage,
     ProposeRunCompletionMessage,
@@ -343,6 +344,8 @@ class Machine:
     def fail(self, error: ErrorMessage) -> None:
         """The attempt failed; the server retries it."""
         if not self.ended:
+            if self.version < 7:
+                error.behavior = ErrorBehavior.RETRY
             self._send(int(MessageType.ERROR), error.encode())
             self.ended = True
 
