@@ -6,9 +6,10 @@ a reader needs.
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 import pytest
@@ -243,3 +244,15 @@ def test_options_of_the_wrong_kind_are_named(options: dict[str, Any]) -> None:
 def test_retry_policies_check_themselves(wrong: dict[str, Any]) -> None:
     with pytest.raises((TypeError, ValueError), match=next(iter(wrong))):
         InvocationRetry(**wrong)
+
+
+def test_every_code_is_documented() -> None:
+    """Goal: who searches for a code finds it. Method: the codes in the modules that raise them."""
+    root = Path(__file__).resolve().parents[2]
+    source = root / "src" / "holdfast" / "sdk"
+    files = [source / f"{name}.py" for name in ("errors", "signatures", "services", "discovery")]
+    text = "".join(file.read_text() for file in [*files, *(source / "serde").glob("*.py")])
+    codes = set(re.findall(r"(?:error|Error)\(\s*\"([a-z]+_[a-z_]+)\"", text))
+    documented = (root / "docs" / "errors.md").read_text()
+    assert len(codes) > 20
+    assert not {code for code in codes if f"`{code}`" not in documented}
