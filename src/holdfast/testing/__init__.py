@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from holdfast.sdk.journal_file import StoredEntry as StoredEntry
     from holdfast.sdk.journal_file import StoredJournal as StoredJournal
+    from holdfast.testing.asgi import AsgiApp as AsgiApp
     from holdfast.testing.clock import EPOCH as EPOCH
     from holdfast.testing.faults import CrashPoint as CrashPoint
     from holdfast.testing.harness import CONFIG as CONFIG
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from holdfast.testing.runner import crash_everywhere as crash_everywhere
     from holdfast.testing.runner import run as run
     from holdfast.testing.transport import HOOKS as HOOKS
-    from holdfast.testing.transport import AsgiApp as AsgiApp
     from holdfast.testing.transport import AttemptHooks as AttemptHooks
 
 _HOMES = {
@@ -42,7 +42,7 @@ _HOMES = {
     "EPOCH": "holdfast.testing.clock",
     "HOOKS": "holdfast.testing.transport",
     "App": "holdfast.testing.harness",
-    "AsgiApp": "holdfast.testing.transport",
+    "AsgiApp": "holdfast.testing.asgi",
     "AttemptHooks": "holdfast.testing.transport",
     "CrashPoint": "holdfast.testing.faults",
     "Harness": "holdfast.testing.harness",

@@ -34,6 +34,7 @@ from holdfast.sdk.serde import Codec
 from holdfast.sdk.strict import on_by_default
 from holdfast.server.config import Config, Millis
 from holdfast.server.node import Node
+from holdfast.testing.asgi import AsgiApp
 from holdfast.testing.clock import EPOCH, VirtualClock
 from holdfast.testing.faults import Crasher, CrashPoint, StepFailures
 from holdfast.testing.ingress import LocalClient
@@ -50,8 +51,9 @@ from holdfast.testing.inspection import (
     why_stuck,
 )
 from holdfast.testing.journal import InvocationView, Journal
+from holdfast.testing.lifespan import lifespan
 from holdfast.testing.loop import VirtualLoop
-from holdfast.testing.transport import AsgiApp, AsgiClient
+from holdfast.testing.transport import AsgiClient
 from holdfast.timers.service import TimerService
 
 App: TypeAlias = AsgiApp | ServiceDefinition
@@ -157,6 +159,8 @@ class Harness(LocalClient):
     async def _open(self, loop: VirtualLoop, closing: AsyncExitStack) -> None:
         self._loop = loop
         closing.enter_context(on_by_default())
+        for app in self._apps:
+            await closing.enter_async_context(lifespan(app))
         self._clock = clock = VirtualClock(loop, self._start)
         self._crasher = Crasher(loop, self._crash, self._find)
         endpoints = [

@@ -99,8 +99,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         work = (executor or self._pool).submit(func, *args)
         self._threads += 1
         future = asyncio.wrap_future(work, loop=self)
-        # After the callback that brings the result: until that is here, time must not pass. Called, too, when the
-        # work was cancelled before a thread took it.
+        # After the callback that brings the result: until that is here, time must not pass. Called, too, when
+        # the work was cancelled before a thread took it.
         work.add_done_callback(lambda _: self.call_soon_threadsafe(self._thread_ended))
         return future
 

@@ -21,8 +21,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from typing import Any, Protocol, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Protocol
 from urllib.parse import unquote
 
 import structlog
@@ -38,17 +38,12 @@ from holdfast.invoker.http.api import (
 from holdfast.invoker.http.header_blocks import PreparedHeaders
 from holdfast.protocol.framing import FrameDecoder, MessageType, encode_frame
 from holdfast.protocol.messages import OneWayCallCommandMessage, SleepCommandMessage
+from holdfast.testing.asgi import AsgiApp, Message
 
 log = structlog.get_logger("holdfast.testing")
 
 HOOKS = "holdfast.testing"
 """The key of AttemptHooks in an ASGI scope's `extensions`."""
-
-Message: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Message]]
-Send: TypeAlias = Callable[[Message], Awaitable[None]]
-AsgiApp: TypeAlias = Callable[[Any, Receive, Send], Awaitable[None]]
-"""The parameters are as loosely typed as the applications of others."""
 
 _INVOCATION_ID = "x-restate-invocation-id"
 _SLEEP = MessageType.SLEEP_COMMAND.value
