@@ -65,8 +65,8 @@ class SendHandle(Generic[T]):
 
 
 class ResultHandle(Generic[T]):
-    """Another invocation's result, whichever way that is named: by its id, as the run of a workflow, or by the
-    idempotency key it was called with."""
+    """Another invocation's result, whichever way that is named: by its id, as the run of a workflow, or by
+    the idempotency key it was called with."""
 
     def __init__(self, commands: Commands, target: InvocationTarget, serde: Serde[Any]) -> None:
         self._commands = commands
