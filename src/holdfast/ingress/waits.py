@@ -95,7 +95,13 @@ class Call(Wait):
     __slots__ = ("_handler", "_id")
 
     def __init__(self, exchange: Exchange, waits: Waits, id_: InvocationId, handler: Handler) -> None:
-        super().__init__(exchange, waits)
+        # What Wait's does, without the call: nearly every request is one of these.
+        self._exchange = exchange
+        self._waits = waits
+        self._done = False
+        self.watch = None
+        exchange.waiting = self
+        waits.add(self)
         self._id = id_
         self._handler = handler
 

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from holdfast.catalog.model import Deployment, Handler
 from holdfast.core.commands import AttemptError, End, Item, Suspend
 from holdfast.core.model import Invocation
 from holdfast.core.records import AttemptReport
 from holdfast.invoker import failures
 from holdfast.invoker.failures import Refusal
 from holdfast.invoker.http.api import Stream, TransportFailure
+from holdfast.invoker.pushes import Push
 from holdfast.invoker.translate import Callees, translate
 from holdfast.partition.loop import PartitionLoop
 from holdfast.protocol.errors import ProtocolError
@@ -35,6 +35,7 @@ _AWAITING_ON = MessageType.AWAITING_ON.value
 _ERROR = MessageType.ERROR.value
 _FINAL_TYPES = frozenset((MessageType.END.value, MessageType.SUSPENSION.value, _ERROR))
 _COMPLETION_ACK = MessageType.PROPOSE_RUN_COMPLETION_ACK.value
+_NO_HEADERS: dict[str, str] = {}
 _ACKS = [encode_frame(_COMPLETION_ACK, ProposeRunCompletionAckMessage(n).encode()) for n in range(128)]
 """Ready for the small completion ids that nearly all runs have."""
 
@@ -87,6 +88,7 @@ class Attempt:
         "known",
         "number",
         "partition",
+        "push",
         "reopens",
         "retry_count",
         "row",
@@ -102,9 +104,7 @@ class Attempt:
         runner: AttemptOwner,
         partition: PartitionLoop,
         invocation: Invocation,
-        deployment: Deployment,
-        handler: Handler,
-        version: int,
+        push: Push,
         id_text: str,
         message_bytes_max: int,
         now_s: float,
@@ -115,15 +115,16 @@ class Attempt:
         self.invocation = invocation
         self.row = invocation.row
         self.number = invocation.attempt
-        self.deployment = deployment
-        self.handler = handler
-        self.version = version
+        self.push = push
+        self.deployment = push.deployment
+        self.handler = push.handler
+        self.version = push.version
         self.id_text = id_text
         self.known = 0
         self._decoder = FrameDecoder(message_bytes_max)
         self._status = 0
         self._spoke = False
-        self._headers: dict[str, str] = {}
+        self._headers = _NO_HEADERS
         self._refused_body = b""
         self.stream: Stream | None = None
         self.input_open = True

@@ -18,13 +18,14 @@ from urllib.parse import quote
 
 import structlog
 
-from holdfast.catalog.model import Deployment, Handler, Mode
+from holdfast.catalog.model import Handler, Mode
 from holdfast.core.model import Activity, Invocation, RetryPolicy, Row
 from holdfast.core.records import AttemptReport
 from holdfast.invoker import failures
 from holdfast.invoker.attempt import Attempt
 from holdfast.invoker.http import HeaderError, PreparedHeaders
 from holdfast.invoker.http.api import Endpoint, Stream, StreamListener, TransportFailure
+from holdfast.invoker.pushes import Deployments, Pushes
 from holdfast.invoker.replay import has_state, opening, plain_opening
 from holdfast.invoker.translate import Callees, CallMaker
 from holdfast.partition.loop import PartitionLoop
@@ -32,7 +33,6 @@ from holdfast.protocol.errors import UnsupportedVersion
 from holdfast.protocol.framing import MessageType
 from holdfast.protocol.identity import RequestSigner
 from holdfast.protocol.ids import encode_invocation_id
-from holdfast.protocol.versions import content_type_of, negotiate
 from holdfast.timers.clock import Clock
 
 log = structlog.get_logger("holdfast.invoker")
@@ -42,14 +42,6 @@ SWEEP_S_MAX = 1.0
 SWEEP_S_MIN = 0.001
 REOPENS_MAX = 3
 _INPUT = MessageType.INPUT_COMMAND.value
-
-
-class Deployments(Protocol):
-    """The catalog as the invoker reads it."""
-
-    def handler(self, service: str, handler: str) -> Handler | None: ...
-    def pinned_handler(self, deployment_id: str, service: str, handler: str) -> Handler | None: ...
-    def deployment(self, id_: str) -> Deployment | None: ...
 
 
 class Streams(Protocol):
@@ -101,6 +93,7 @@ class Runner:
         self._client = client
         self._catalog = catalog
         self._limits = limits
+        self._pushes = Pushes(catalog, limits.protocol_version_min, limits.protocol_version_max)
         self._signer = signer
         self._callees: Callees | None = None
         self._attempts: dict[_Key, Attempt] = {}
@@ -108,8 +101,6 @@ class Runner:
         self._waiting: deque[tuple[PartitionLoop, Row, int]] = deque()
         self._slots: dict[_Key, int] = {}
         self._filling = False
-        self._prepared: dict[tuple[str, int], tuple[object, PreparedHeaders]] = {}
-        self._paths: dict[tuple[str, str], str] = {}
         self._random = random.Random()
         self._sweeper: asyncio.TimerHandle | None = None
         self._swept_for: Handler | None = None
@@ -190,7 +181,7 @@ class Runner:
         key = (partition.index, row)
         if self._slots.get(key) == attempt:
             del self._slots[key]
-        if not self._filling:
+        if self._waiting and not self._filling:
             self._filling = True
             try:
                 self._fill()
@@ -237,30 +228,20 @@ class Runner:
     def _open_attempt(
         self, partition: PartitionLoop, invocation: Invocation, input_raw: bytes | None
     ) -> None:
-        target = invocation.target
-        pinned = invocation.deployment
-        if pinned is None:
-            handler = self._catalog.handler(target.service, target.handler)
-        else:
-            handler = self._catalog.pinned_handler(pinned, target.service, target.handler)
-        deployment = None if handler is None else self._catalog.deployment(pinned or handler.deployment)
-        if handler is None or deployment is None:
-            self._refuse(partition, invocation, _missing(invocation), failures.NO_DEPLOYMENT)
-            return
         try:
-            version = self._version(invocation, deployment)
+            push = self._pushes.of(invocation)
         except UnsupportedVersion as error:
             self._refuse(partition, invocation, str(error), failures.VERSION)
             return
-        id_text = encode_invocation_id(invocation.id)
+        if push is None:
+            self._refuse(partition, invocation, _missing(invocation), failures.NO_DEPLOYMENT)
+            return
         attempt = Attempt(
             self,
             partition,
             invocation,
-            deployment,
-            handler,
-            version,
-            id_text,
+            push,
+            encode_invocation_id(invocation.id),
             self._limits.message_bytes_max,
             self.time(),
             self.now_ms(),
@@ -293,50 +274,33 @@ class Runner:
                 self._clock.now_ms(),
                 attempt.version,
             )
-        deployment = attempt.deployment
-        path = self._path(target.service, target.handler)
+        path = attempt.push.path
         headers = [("x-restate-invocation-id", attempt.id_text)]
         if target.key is not None:
             headers.append(("x-restate-service-key", quote(target.key, safe="")))
         if self._signer is not None:
             headers += self._signer.headers(path, target.key, self._clock.now_ms() // 1000)
         close = (
-            deployment.mode is Mode.REQUEST_RESPONSE
+            attempt.deployment.mode is Mode.REQUEST_RESPONSE
             or handler.inactivity_timeout_ms == 0
             or invocation.pausing  # asked before the stream had to be opened again
         )
         attempt.input_open = not close
         try:
             attempt.stream = self._client.open(
-                deployment.endpoint,
+                attempt.deployment.endpoint,
                 "POST",
                 path,
                 headers,
                 attempt,
                 body=body,
                 end=close,
-                prepared=self._headers(deployment, attempt.version),
+                prepared=attempt.push.headers,
             )
         except HeaderError as error:
             self._loop.call_soon(attempt.on_failure, TransportFailure(str(error), False, None))
-        self._ensure_sweep(handler)
-
-    def _version(self, invocation: Invocation, deployment: Deployment) -> int:
-        limits = self._limits
-        if invocation.protocol_version is not None:
-            # Pinned with the journal; an operator may have moved it to a deployment that speaks less.
-            return negotiate(
-                invocation.protocol_version,
-                invocation.protocol_version,
-                deployment.min_protocol_version,
-                deployment.max_protocol_version,
-            )
-        return negotiate(
-            limits.protocol_version_min,
-            limits.protocol_version_max,
-            deployment.min_protocol_version,
-            deployment.max_protocol_version,
-        )
+        if self._sweeper is None or handler is not self._swept_for:
+            self._ensure_sweep(handler)
 
     def _refuse(self, partition: PartitionLoop, invocation: Invocation, message: str, doc_code: str) -> None:
         """The attempt cannot even be opened: a failure like any other, so that the policy decides."""
@@ -362,28 +326,6 @@ class Runner:
         if self._attempts.get(key) is attempt and invocation is not None and not attempt.finished:
             self._push(attempt, invocation, None)
 
-    def _path(self, service: str, handler: str) -> str:
-        path = self._paths.get((service, handler))
-        if path is None:
-            path = self._paths[service, handler] = f"/invoke/{quote(service)}/{quote(handler)}"
-        return path
-
-    def _headers(self, deployment: Deployment, version: int) -> PreparedHeaders:
-        key = (deployment.id, version)
-        known = self._prepared.get(key)
-        if known is not None and known[0] is deployment.additional_headers:
-            return known[1]
-        content_type = content_type_of(version)
-        prepared = PreparedHeaders(
-            [
-                ("content-type", content_type),
-                ("accept", content_type),
-                *((name.lower(), value) for name, value in deployment.additional_headers),
-            ]
-        )
-        self._prepared[key] = (deployment.additional_headers, prepared)
-        return prepared
-
     # ------------------------------------------------------------ ending
 
     def gone(self, attempt: Attempt) -> None:
@@ -395,8 +337,6 @@ class Runner:
             self._closing.discard(attempt)
 
     def _ensure_sweep(self, handler: Handler) -> None:
-        if self._sweeper is not None and handler is self._swept_for:
-            return  # as for nearly every attempt
         self._swept_for = handler
         shortest = min(handler.inactivity_timeout_ms or SWEEP_S_MAX * 1000, handler.abort_timeout_ms) / 1000
         wanted = min(max(shortest / 4, SWEEP_S_MIN), SWEEP_S_MAX)
