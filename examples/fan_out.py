@@ -19,7 +19,7 @@ reports = holdfast.Service("Reports")
 
 @reports.handler
 async def summarise(ctx: Context, sources: list[str]) -> dict[str, int]:
-    """Read all sources; a source that cannot be read for good fails the whole, and the others are cancelled."""
+    """Read all sources; one that cannot be read for good fails the whole, and the others are cancelled."""
     places = asyncio.Semaphore(AT_ONCE_MAX)
 
     async def one(source: str) -> int:

@@ -5,8 +5,8 @@
 
 It needs no key and no internet. With OPENAI_API_KEY or OPENAI_BASE_URL set, the agent asks that model
 instead of the scripted one. HOLDFAST_DEMO_SERVER names another server command; {data}, {ingress} and {admin}
-in it are replaced by a folder and two ports. HOLDFAST_DEMO_AGENT names another agent command; it gets its port
-in PORT.
+in it are replaced by a folder and two ports. HOLDFAST_DEMO_AGENT names another agent command; it finds its
+port in PORT.
 
 Exit code 0 means that every fact in the account held. Everything it starts is gone when it ends, also on
 ctrl-C.
