@@ -4,6 +4,7 @@ drives. Nothing here is asynchronous but what the handler itself does."""
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -15,11 +16,66 @@ from holdfast.sdk.context.payloads import Payloads
 from holdfast.sdk.endpoint.running import make_attempt
 from holdfast.sdk.handlers import Handler
 from holdfast.sdk.reports import terminal_of
+from holdfast.sdk.services import Service
 from holdfast.sdk.steps import PendingStep
 from holdfast.sdk.waits import failure_of
 
 INVOCATION_ID = bytes(range(24))
 NOW_MS = 1_767_225_600_000
+
+
+def served(function: Callable[..., Any], version: int = 7) -> Fed:
+    """One attempt at a function as the handler of a plain service."""
+    return Fed(Service("Story").handler(function), version)
+
+
+def run_done(completion_id: int, value: object) -> Message:
+    """A step's result."""
+    return messages.RunCompletionNotificationMessage(completion_id, _value(value))
+
+
+def run_failed(completion_id: int, message: str, code: int = 500) -> Message:
+    """A step's terminal failure."""
+    return messages.RunCompletionNotificationMessage(completion_id, messages.Failure(code, message))
+
+
+def ack(completion_id: int) -> Message:
+    """A proposal is durable."""
+    return messages.ProposeRunCompletionAckMessage(completion_id)
+
+
+def slept(completion_id: int) -> Message:
+    """A timer has fired."""
+    return messages.SleepCompletionNotificationMessage(completion_id)
+
+
+def called(completion_id: int, invocation_id: str) -> Message:
+    """The id of an invocation that a call or send started."""
+    return messages.CallInvocationIdCompletionNotificationMessage(completion_id, invocation_id)
+
+
+def call_done(completion_id: int, value: object) -> Message:
+    """A call's result."""
+    return messages.CallCompletionNotificationMessage(completion_id, _value(value))
+
+
+def signal(index: int, value: object) -> Message:
+    """An awakeable's value."""
+    return messages.SignalNotificationMessage(idx=index, result=_value(value))
+
+
+def named(name: str, value: object) -> Message:
+    """A named signal."""
+    return messages.SignalNotificationMessage(name=name, result=_value(value))
+
+
+def cancel() -> Message:
+    """Somebody cancelled the invocation."""
+    return messages.SignalNotificationMessage(idx=1, result=messages.VOID)
+
+
+def _value(value: object) -> Value:
+    return Value(json.dumps(value).encode())
 
 
 class HandPort:
@@ -69,6 +125,31 @@ class Fed:
         """Frames from the server."""
         self.attempt.receive(b"".join(map(frame, sent)))
         return self
+
+    @property
+    def steps(self) -> list[str]:
+        """Names of the bodies under way."""
+        return [step.spec.name for step in self.port.steps]
+
+    def names(self) -> list[str]:
+        """What the attempt has said, one word per message."""
+        return [type(one).__name__.removesuffix("Message").removesuffix("Command") for one in self.said()]
+
+    def result(self) -> Any:
+        """What the handler returned, or the failure it ended with; the attempt must have ended with it."""
+        *_, output, end = self.said()
+        assert isinstance(end, messages.EndMessage), end
+        assert isinstance(output, messages.OutputCommandMessage), output
+        if isinstance(output.result, messages.Failure):
+            return output.result
+        assert output.result is not None
+        return json.loads(output.result.content) if output.result.content else None
+
+    def error(self) -> messages.ErrorMessage:
+        """The error the attempt ended with."""
+        last = self.said()[-1]
+        assert isinstance(last, messages.ErrorMessage), last
+        return last
 
     def close(self) -> Fed:
         """The request body ends."""

@@ -130,6 +130,9 @@ class StepRunner:
                 raise
             # Not cancelled by us: the body, or a library in it, cancelled itself.
             attempt.step_raised(step, RuntimeError(f"the step was cancelled from inside: {error!r}"))
+        except (SystemExit, KeyboardInterrupt) as error:
+            # Raised further, these would end the process and with it everybody else's attempts.
+            attempt.step_raised(step, RuntimeError(f"the step tried to end the process: {error!r}"))
         else:
             attempt.step_returned(step, result)
         await self.drain()
