@@ -26,6 +26,12 @@ class Order:
     extra: object = None
 
 
+@dataclass
+class Parcel:
+    order: Order
+    notes: dict[str, Any]
+
+
 class Strict(msgspec.Struct):
     name: str
 
@@ -85,6 +91,8 @@ def test_undeclared_values_that_would_change(value: object, code: str, words: st
     [
         (str, 5, "a value of type int where str is declared"),
         (int, "5", "where int is declared"),
+        (int, True, "a value of type bool where int is declared"),
+        (float | None, False, "a value of type bool where float | None is declared"),
         (Order, {"number": 1}, "a value of type dict where Order is declared"),
         (list[int], (1, 2), "where list[int] is declared"),
         (str | None, 5, "where str | None is declared"),
@@ -97,6 +105,7 @@ def test_undeclared_values_that_would_change(value: object, code: str, words: st
         (list, [(1, 2)], "value[0] is of type tuple"),
         (list[Order], [Order(1, Unknown())], "value[0].extra is of type Unknown"),
         (Order, Order(1, Order(2)), "value.extra is of type Order"),
+        (Parcel, Parcel(Order(1), {"a": (1,)}), "value.notes['a'] is of type tuple"),
         (None, "text", "where None is declared"),
         (bytes, "text", "where bytes are declared"),
         (Model, {"name": "a"}, "where Model is declared"),

@@ -121,6 +121,7 @@ BY_MSGSPEC: list[tuple[Any, Any]] = [
     (list[float | None], [None, 1.5]),
     (dict[str, list], {"a": [1, "null"]}),
     (bool, True),
+    (int | bool, True),
     (list[int], [1, 2]),
     (dict[str, list[float]], {"b": [1.0], "a": []}),
     (dict[int, str], {2: "b", 1: "a"}),

@@ -80,25 +80,36 @@ def unwritable_value(value: object, encode: Encode, error: Exception) -> Seriali
     )
 
 
-def changed_value(value: object, encode: Encode) -> SerializeError:
-    """A value of undeclared type that plain JSON would bring back as something else."""
+def changed_value(value: object, came_back: object) -> SerializeError:
+    """A value of undeclared type that plain JSON would bring back as something else.
 
-    def fits(part: object) -> bool:
-        try:
-            return bool(msgspec.json.decode(encode(part)) == part)
-        except _ERRORS:
-            return False
-
-    path, part, _ = _culprit(value, fits)
-    found = f"{_at(path)} is of type {_class_of(part)}"
-    if isinstance(part, float):
-        return odd_number(path, part)
-    came_back = _class_of(msgspec.json.decode(encode(part)))
+    Args:
+        came_back: what its bytes decode to; not equal to `value`.
+    """
+    path = ""
+    for _ in range(DEPTH_MAX):
+        if type(value) is not type(came_back):
+            break
+        back = dict(_parts(came_back))
+        changed = [
+            (step, part) for step, part in _parts(value) if step in back and not _equal(part, back[step])
+        ]
+        if not changed:
+            break
+        step, value = changed[0]
+        path, came_back = path + step, back[step]
+    if isinstance(value, float):
+        return odd_number(path, value)
+    same = " with other content" if type(value) is type(came_back) else ""
     return SerializeError(
         "undeclared_type",
-        f"{found}, which is not declared: it would come back as {came_back}"
-        f"{' with other content' if came_back == _class_of(part) else ''}; annotate it with its type",
+        f"{_at(path)} is of type {_class_of(value)}, which is not declared: it would come back as "
+        f"{_class_of(came_back)}{same}; annotate it with its type",
     )
+
+
+def _equal(one: object, other: object) -> bool:
+    return bool(one == other)
 
 
 def _culprit(value: object, fits: Callable[[object], bool]) -> tuple[str, object, bool]:

@@ -85,6 +85,7 @@ def _readable(annotation: object) -> Any:
 def _writer(annotation: object, decode: Reader) -> Writer:
     encode = _encode_any_keys if has_other_keys(annotation) else _ENCODE
     accepted = accepted_classes(annotation)
+    no_bools = bool not in accepted and (int in accepted or float in accepted)
     classes = accepted[0] if len(accepted) == 1 else accepted
 
     # What the first and the last repeat is not shared: another function would cost every call a frame.
@@ -100,6 +101,8 @@ def _writer(annotation: object, decode: Reader) -> Writer:
         data = serialize(value)
         if b"null" in data:
             check_numbers(value)
+        elif no_bools and (data == b"true" or data == b"false"):
+            raise wrong_type(value, annotation)  # a bool is an int to Python, and no number to JSON
         return data
 
     def serialize_undeclared(value: Any, /) -> bytes:
@@ -109,13 +112,13 @@ def _writer(annotation: object, decode: Reader) -> Writer:
             data = encode(value)
         except _UNWRITABLE as error:
             raise unwritable_value(value, encode, error) from error
-        if type(value) is str or decode(data) == value:
+        if type(value) is str or (came_back := decode(data)) == value:
             return data
-        raise changed_value(value, encode)
+        raise changed_value(value, came_back)
 
     if holds_undeclared(annotation) and compares_equal(annotation):
         return serialize_undeclared
-    return serialize_number if holds_float(annotation) else serialize
+    return serialize_number if no_bools or holds_float(annotation) else serialize
 
 
 def _reader(annotation: object, decode: Reader) -> Reader:
