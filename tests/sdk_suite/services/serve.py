@@ -18,6 +18,7 @@ from sdk_suite.services.flows import flow
 from sdk_suite.services.objects import store
 from sdk_suite.services.payloads import Reversed, described, payloads, secret
 from sdk_suite.services.steps import steps
+from sdk_suite.services.tangles import tangles
 from sdk_suite.services.waits import waits
 
 import holdfast
@@ -43,6 +44,7 @@ def family(prefix: str, inactivity_timeout: float) -> list[ServiceDefinition]:
         waits(prefix, inactivity_timeout=timeout),
         calls(prefix, leaves, inactivity_timeout=timeout),
         ends(prefix, leaves, inactivity_timeout=timeout),
+        tangles(prefix, leaves, inactivity_timeout=timeout),
         store(f"{prefix}Store", inactivity_timeout=timeout),
         store(f"{prefix}LazyStore", inactivity_timeout=timeout, lazy_state=True),
         flow(prefix, inactivity_timeout=timeout),
