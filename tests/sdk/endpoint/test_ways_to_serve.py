@@ -143,23 +143,24 @@ def test_full_duplex_over_http_1_1_with_a_peer_that_can(
     path = f"/invoke/{name}Trips/hang"
     opening = frame(StartMessage(bytes(range(24)), "inv_duplex", 1))
     opening += frame(InputCommandMessage(value=Value(b"0.01")))
+    seen = bytearray()
     head = "".join(f"{k}: {v}\r\n" for k, v in headers(signer, path, host="x").items())
     with socket.create_connection(("127.0.0.1", deployed[name].port), 20) as peer:
         peer.sendall(f"POST {path} HTTP/1.1\r\n{head}transfer-encoding: chunked\r\n\r\n".encode())
         peer.sendall(chunk(opening))
-        read_until(peer, frame(ProposeRunCompletionMessage(1, b'"waited"'), ACK_REQUESTED))
+        read_until(peer, seen, frame(ProposeRunCompletionMessage(1, Value(b'"waited"')), ACK_REQUESTED))
         peer.sendall(chunk(frame(ProposeRunCompletionAckMessage(1))))
-        read_until(peer, frame(OutputCommandMessage(result=Value(b'"waited"'))))
+        read_until(peer, seen, frame(OutputCommandMessage(result=Value(b'"waited"'))))
         peer.sendall(b"0\r\n\r\n")
-        read_until(peer, b"\r\n0\r\n\r\n")
+        read_until(peer, seen, b"\r\n0\r\n\r\n")
 
 
 def chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-def read_until(peer: socket.socket, wanted: bytes) -> None:
-    seen = b""
+def read_until(peer: socket.socket, seen: bytearray, wanted: bytes) -> None:
+    """Read on, into `seen`, until it holds what is wanted."""
     while wanted not in seen:
         piece = peer.recv(65536)
         assert piece, f"the connection ended before {wanted!r}; it gave {seen!r}"
