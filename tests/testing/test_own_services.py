@@ -64,3 +64,41 @@ def test_a_terminal_error_reaches_the_test() -> None:
             await env.call(own.place, own.Order("tea", 11))
 
     testing.run(own.app, scenario)
+
+
+def test_a_step_fails_as_often_as_asked() -> None:
+    async def scenario(env: testing.Harness) -> None:
+        own.shipped.clear()
+        env.fail_step("ship", times=2)
+        sent = await env.send(own.place, ORDER)
+        await env.settle()
+        assert env.invocation_view(sent).status == "backing-off"
+        assert "step 'ship' failed, as the test wanted" in (env.invocation_view(sent).failure or "")
+        assert await sent.attach() == "3 tea, 7 left"
+        assert own.shipped == ["tea"]
+
+    testing.run(own.app, scenario)
+
+
+def test_a_step_fails_for_good() -> None:
+    async def scenario(env: testing.Harness) -> None:
+        env.fail_step("ship", error=lambda: holdfast.TerminalError("the van is broken"))
+        with pytest.raises(holdfast.TerminalError, match="the van is broken"):
+            await env.call(own.place, ORDER)
+
+    testing.run(own.app, scenario)
+
+
+def test_sleeps_and_delays_are_set_by_the_virtual_clock() -> None:
+    async def scenario(env: testing.Harness) -> None:
+        await env.advance(timedelta(days=3650))
+        began = env.now
+        assert await env.call(own.place, ORDER) == "3 tea, 7 left"
+        assert timedelta(days=14) <= env.now - began < timedelta(days=14, minutes=1)
+        assert own.shipped[-1] == "tea"
+        await env.advance(timedelta(days=6))
+        assert own.shipped[-1] == "tea"
+        await env.advance(timedelta(days=2))
+        assert own.shipped[-1] == "reminder of tea"
+
+    testing.run(own.app, scenario)

@@ -17,6 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from holdfast.sdk.endpoint.hooks import HOOKS as HOOKS
     from holdfast.sdk.journal_file import StoredEntry as StoredEntry
     from holdfast.sdk.journal_file import StoredJournal as StoredJournal
     from holdfast.testing.asgi import AsgiApp as AsgiApp
@@ -34,13 +35,12 @@ if TYPE_CHECKING:
     from holdfast.testing.runner import Options as Options
     from holdfast.testing.runner import crash_everywhere as crash_everywhere
     from holdfast.testing.runner import run as run
-    from holdfast.testing.transport import HOOKS as HOOKS
     from holdfast.testing.transport import AttemptHooks as AttemptHooks
 
 _HOMES = {
     "CONFIG": "holdfast.testing.harness",
     "EPOCH": "holdfast.testing.clock",
-    "HOOKS": "holdfast.testing.transport",
+    "HOOKS": "holdfast.sdk.endpoint.hooks",
     "App": "holdfast.testing.harness",
     "AsgiApp": "holdfast.testing.asgi",
     "AttemptHooks": "holdfast.testing.transport",

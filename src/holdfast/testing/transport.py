@@ -38,12 +38,10 @@ from holdfast.invoker.http.api import (
 from holdfast.invoker.http.header_blocks import PreparedHeaders
 from holdfast.protocol.framing import FrameDecoder, MessageType, encode_frame
 from holdfast.protocol.messages import OneWayCallCommandMessage, SleepCommandMessage
+from holdfast.sdk.endpoint.hooks import HOOKS
 from holdfast.testing.asgi import AsgiApp, Message
 
 log = structlog.get_logger("holdfast.testing")
-
-HOOKS = "holdfast.testing"
-"""The key of AttemptHooks in an ASGI scope's `extensions`."""
 
 _INVOCATION_ID = "x-restate-invocation-id"
 _SLEEP = MessageType.SLEEP_COMMAND.value
@@ -52,7 +50,7 @@ _TIMED = frozenset((_SLEEP, MessageType.ONE_WAY_CALL_COMMAND.value))
 
 
 class AttemptHooks:
-    """What a test tells an SDK that asks: one per attempt."""
+    """What a test tells an SDK that asks: one per attempt; see `holdfast.sdk.endpoint.hooks`."""
 
     def __init__(self, now_ms: Callable[[], int], before_step: Callable[[str], None]) -> None:
         self._now_ms = now_ms
@@ -60,16 +58,12 @@ class AttemptHooks:
         self.asked_time = False
 
     def now_ms(self) -> int:
-        """The wall clock, milliseconds since the epoch."""
+        """The virtual wall clock, milliseconds since the epoch."""
         self.asked_time = True
         return self._now_ms()
 
     def before_step(self, name: str) -> None:
-        """To be called when the body of the step `name` is about to run, in place of its first line.
-
-        Raises:
-            Exception: the step is to fail with it, as if its body had raised it.
-        """
+        """Raises what the step is to fail with, if it is to fail."""
         self._before_step(name)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from holdfast.sdk.endpoint.answers import Answer
 from holdfast.sdk.endpoint.headers import AsgiHeaders
+from holdfast.sdk.endpoint.hooks import step_runner
 from holdfast.sdk.endpoint.routes import Invoke
 from holdfast.sdk.endpoint.serving import Serving
 from holdfast.sdk.endpoint.step_runner import StepRunner
@@ -40,14 +41,16 @@ async def run_asgi(app: Serving, scope: Scope, receive: Receive, send: Send) -> 
     if isinstance(route, Answer):
         await _answer(route, receive, send)
     else:
-        await _invoke(app, route, headers, receive, send)
+        await _invoke(app, route, headers, scope, receive, send)
 
 
-async def _invoke(app: Serving, invoke: Invoke, headers: AsgiHeaders, receive: Receive, send: Send) -> None:
+async def _invoke(
+    app: Serving, invoke: Invoke, headers: AsgiHeaders, scope: Scope, receive: Receive, send: Send
+) -> None:
     async def send_body(data: bytes) -> None:
         await send({"type": "http.response.body", "body": data, "more_body": True})
 
-    runner = StepRunner(asyncio.get_running_loop(), app.payloads, send_body)
+    runner = step_runner(scope, asyncio.get_running_loop(), app.payloads, send_body)
     attempt = app.make_attempt(invoke, runner, headers)
     await send({"type": "http.response.start", "status": 200, "headers": invoke.response_headers})
     finished = False
