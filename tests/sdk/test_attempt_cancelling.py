@@ -94,7 +94,8 @@ async def in_a_signal(ctx: Context) -> None:
 
 EVERYWHERE = [
     in_gather, in_a_group, in_asyncio_sleep, in_a_timeout, in_wait_for, in_a_queue,
-    in_a_queue_under_a_timeout, in_gathered_queues, in_a_group_of_queues, in_a_queue_fed_by_a_task, in_a_lock, in_a_signal,
+    in_a_queue_under_a_timeout, in_gathered_queues, in_a_group_of_queues, in_a_queue_fed_by_a_task,
+    in_a_lock, in_a_signal,
 ]  # fmt: skip
 
 

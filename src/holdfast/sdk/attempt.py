@@ -343,9 +343,13 @@ class Attempt:
                 task of the process's own loop, or when the handler has returned.
             AttemptEnded: the attempt is being taken down.
         """
-        if get_running_loop() is not self.loop:
-            raise misused(what, self.machine.ended)
-        if self.machine.ended or self._failing is not None or self.loop.ending:
+        machine = self.machine
+        if get_running_loop() is not self.loop and not machine.deaf:
+            raise misused(what, machine.ended)
+        if machine.ended or self._failing is not None or self.loop.ending:
+            if not self.loop.refuses():
+                machine.deaf = True
+                return
             raise AttemptEnded
 
     def issue(self, type_: MessageType, body: bytes) -> bool:

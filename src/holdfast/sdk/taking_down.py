@@ -26,6 +26,9 @@ def take_down(loop: DurableLoop, main: "asyncio.Task[Any] | None") -> None:
         return
     loop.callbacks_max = CALLBACKS_PER_ROUND_MAX
     tasks = _open_tasks(loop, main)
+    if not tasks:
+        loop.generators.close_open()
+        tasks = _open_tasks(loop, main)
     rounds = ROUNDS_MAX
     while (tasks or loop.ready) and rounds:
         rounds -= 1
@@ -39,8 +42,10 @@ def take_down(loop: DurableLoop, main: "asyncio.Task[Any] | None") -> None:
             break  # it spins
         except BaseException:
             pass  # of a callback, or a task's SystemExit; the attempt is over as it is
-        loop.generators.close_kept()
         tasks = _open_tasks(loop, main)
+        if not tasks:
+            loop.generators.close_open()
+            tasks = _open_tasks(loop, main)
     for task in tasks:
         task._log_destroy_pending = False  # type: ignore[attr-defined]
     loop.close()

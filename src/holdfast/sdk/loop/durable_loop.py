@@ -39,6 +39,9 @@ CALLBACKS_PER_RUN_MAX = 1_000_000
 """Callbacks between two notifications. A handler that polls (`while not done: await asyncio.sleep(0)`) would
 otherwise hold the whole process for ever: nothing can change while it spins."""
 
+REFUSALS_MAX = 1000
+"""How often handler code that goes on after the end of its attempt is told so."""
+
 DELAY_S_MAX = 10 * 365 * 24 * 3600
 """The longest durable timer, ten years; a longer one is more likely a unit mistaken."""
 
@@ -129,6 +132,7 @@ class DurableLoop(asyncio.AbstractEventLoop):
         self._tasks: list[asyncio.Task[Any]] = []
         self._tasks_looked_at = 64
         self._hashes = 0
+        self._refusals = 0
         self.callbacks_max = CALLBACKS_PER_RUN_MAX
         self.generators = OpenGenerators(self)
 
@@ -205,9 +209,18 @@ class DurableLoop(asyncio.AbstractEventLoop):
 
     def create_future(self) -> "asyncio.Future[Any]":
         future: OrderedFuture[Any] = OrderedFuture(loop=self)
-        if self.ending:
+        if self.ending and self.refuses():
             future.set_exception(AttemptEnded())
         return future
+
+    def refuses(self) -> bool:
+        """Whether handler code that asks for something after the end is refused.
+
+        Code that catches everything and asks again without ever waiting (`while True: try: await x() except
+        BaseException: ...`) would hold the process for ever. In the end it gets something to wait for.
+        """
+        self._refusals += 1
+        return self._refusals <= REFUSALS_MAX
 
     def next_hash(self) -> int:
         """What the next future to be hashed is hashed by."""

@@ -3,8 +3,8 @@
 `async for ... break` drops a generator in the middle, with a `finally` of its own still to run. Python hands
 it to a hook of the running loop, at the moment its last reference goes. That moment is part of the program,
 and the same in every replay, unless the garbage collector decides it. So a generator dropped by handler code
-is closed by a task right away, as every asyncio loop does it, and one that the collector found is kept, and
-closed when the attempt ends.
+is closed by a task right away, as every asyncio loop does it. One that the collector found is kept, and
+closed when the attempt ends, as are those that are still referred to then.
 
 Without hooks of its own the durable loop would leave them to the process's loop, where the `finally` would
 run outside the journal.
@@ -13,14 +13,16 @@ run outside the journal.
 import asyncio
 import gc
 import sys
+import weakref
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import Any, TypeAlias
 
-Generator: TypeAlias = "AsyncGenerator[Any, Any]"
+Generator: TypeAlias = AsyncGenerator[Any, Any]
 Hooks: TypeAlias = "sys._asyncgen_hooks"
 
 CLOSING = "closing a generator"
+BEGUN_LOOKED_AT_MIN = 64
 
 _collecting = False
 
@@ -39,11 +41,13 @@ class OpenGenerators:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop: asyncio.AbstractEventLoop | None = loop
         self._kept: list[Generator] = []
+        self._begun: list[weakref.ref[Generator]] = []
+        self._begun_looked_at = BEGUN_LOOKED_AT_MIN
 
     def enter(self) -> Hooks:
         """The loop starts running; answers the hooks to be given back to `leave`."""
         outer = sys.get_asyncgen_hooks()
-        sys.set_asyncgen_hooks(None, self.dropped)
+        sys.set_asyncgen_hooks(self._begin, self.dropped)
         return outer
 
     def leave(self, outer: Hooks) -> None:
@@ -59,10 +63,19 @@ class OpenGenerators:
         else:
             self._loop.create_task(generator.aclose(), name=CLOSING)
 
-    def close_kept(self) -> None:
-        """The attempt is ending, in a loop that refuses to wait: tasks to close those that were kept."""
-        kept, self._kept = self._kept, []
-        for generator in kept:
+    def _begin(self, generator: Generator) -> None:
+        self._begun.append(weakref.ref(generator))
+        if len(self._begun) >= self._begun_looked_at:
+            # Amortised: the list is at most twice as long as there are open generators.
+            self._begun = [kept for kept in self._begun if _is_open(kept())]
+            self._begun_looked_at = max(BEGUN_LOOKED_AT_MIN, 2 * len(self._begun))
+
+    def close_open(self) -> None:
+        """The handler has ended, and the loop refuses to wait: tasks to close what is open still."""
+        begun = [generator for generator in (one() for one in self._begun) if generator is not None]
+        kept, self._kept = [*self._kept, *begun], []
+        self._begun.clear()
+        for generator in filter(_is_open, kept):
             if self._loop is not None:
                 self._loop.create_task(generator.aclose(), name=CLOSING)
 
@@ -72,6 +85,10 @@ class OpenGenerators:
         for generator in self._kept:
             _unwind(generator)
         self._kept.clear()
+
+
+def _is_open(generator: Generator | None) -> bool:
+    return generator is not None and getattr(generator, "ag_frame", None) is not None
 
 
 def _unwind(generator: Generator) -> None:

@@ -114,6 +114,8 @@ class Machine:
         """All of the replay is here; `start`, `input` and `state` are set."""
         self.input_closed = False
         self.ended = False
+        self.deaf = False
+        """Commands go nowhere: handler code will not stop after its end (`DurableLoop.refuses`)."""
         self.command_index = 0
         """Index of the last command issued; the input is 0."""
         self.last_command: tuple[int, bytes] = (int(MessageType.INPUT_COMMAND), b"")
@@ -253,6 +255,8 @@ class Machine:
             raise MessageTooLarge(type_, len(body), self.max_message_bytes)
         self.command_index += 1
         self.last_command = (type_, body)
+        if self.deaf:
+            return True
         if not self._stored:
             self.new_commands += 1
             self._out.append(pack_header(type_, 0, len(body)) + body)
@@ -274,7 +278,7 @@ class Machine:
         Raises:
             Mismatch: the journal holds another kind of command.
         """
-        if not self._stored:
+        if not self._stored or self.deaf:
             return None
         self.command_index += 1
         stored = self._stored.popleft()
