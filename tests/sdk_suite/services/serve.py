@@ -32,6 +32,8 @@ Send = Callable[[Message], Awaitable[None]]
 REQUEST_RESPONSE = bool(os.environ.get("REQUEST_RESPONSE"))
 PREFIX = os.environ.get("PREFIX", "V")
 VERSIONS = (5, 6, 7)
+STRICT_VERSION = 6
+"""Its apps watch handler code, so that the whole suite also shows what strict mode lets pass."""
 
 
 def family(prefix: str, inactivity_timeout: float) -> list[ServiceDefinition]:
@@ -60,7 +62,7 @@ def app_of(version: int) -> App:
         services = family(f"{PREFIX}{version}Rr", 60)
     else:
         services = [*family(f"{PREFIX}{version}", 60), *family(f"{PREFIX}{version}Idle", 0)]
-    return holdfast.app(*services, max_protocol_version=version)
+    return holdfast.app(*services, max_protocol_version=version, strict=version == STRICT_VERSION)
 
 
 MOUNTS = {f"v{version}": app_of(version) for version in VERSIONS}
