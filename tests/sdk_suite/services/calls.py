@@ -90,6 +90,15 @@ def calls(prefix: str, leaf: holdfast.Service, **options: Unpack[ServiceKeywords
         }
 
     @service.handler
+    async def anybody(ctx: Context, target: dict[str, Any]) -> Any:
+        """Calls what it is told, wherever and in whatever language it is written."""
+        remote = holdfast.remote(target["service"], target["handler"], input=object, output=object)
+        try:
+            return await ctx.call(remote, target.get("argument"), key=target.get("key"))
+        except TerminalError as error:
+            return [error.code, error.message, dict(error.metadata)]
+
+    @service.handler
     async def failure(ctx: Context) -> list[object]:
         try:
             await ctx.call(fails, "sorry")
