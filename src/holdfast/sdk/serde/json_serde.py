@@ -86,6 +86,7 @@ def _writer(annotation: object, decode: Reader) -> Writer:
     encode = _encode_any_keys if has_other_keys(annotation) else _ENCODE
     accepted = accepted_classes(annotation)
     no_bools = bool not in accepted and (int in accepted or float in accepted)
+    floats = holds_float(annotation)
     classes = accepted[0] if len(accepted) == 1 else accepted
 
     # What the first and the last repeat is not shared: another function would cost every call a frame.
@@ -99,10 +100,11 @@ def _writer(annotation: object, decode: Reader) -> Writer:
 
     def serialize_number(value: Any, /) -> bytes:
         data = serialize(value)
-        if b"null" in data:
-            check_numbers(value)
-        elif no_bools and (data == b"true" or data == b"false"):
+        if no_bools and (data == b"true" or data == b"false"):
             raise wrong_type(value, annotation)  # a bool is an int to Python, and no number to JSON
+        # Not `in`: that tries to read its operand as a number first, and takes twice as long.
+        if floats and data.find(b"null") >= 0:
+            check_numbers(value)
         return data
 
     def serialize_undeclared(value: Any, /) -> bytes:
@@ -118,7 +120,7 @@ def _writer(annotation: object, decode: Reader) -> Writer:
 
     if holds_undeclared(annotation) and compares_equal(annotation):
         return serialize_undeclared
-    return serialize_number if no_bools or holds_float(annotation) else serialize
+    return serialize_number if no_bools or floats else serialize
 
 
 def _reader(annotation: object, decode: Reader) -> Reader:
