@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import holdfast
 from holdfast import Context, ObjectContext, SharedObjectContext, SharedWorkflowContext, WorkflowContext
@@ -34,6 +34,11 @@ async def place(ctx: Context, order: Order) -> str:
 @shop.handler
 async def remind(ctx: Context, item: str) -> None:
     await ctx.run(ship, f"reminder of {item}")
+
+
+@shop.handler
+async def what_time(ctx: Context) -> datetime:
+    return await ctx.now()
 
 
 @shop.handler

@@ -93,6 +93,7 @@ def test_sleeps_and_delays_are_set_by_the_virtual_clock() -> None:
     async def scenario(env: testing.Harness) -> None:
         await env.advance(timedelta(days=3650))
         began = env.now
+        assert await env.call(own.what_time) == began
         assert await env.call(own.place, ORDER) == "3 tea, 7 left"
         assert timedelta(days=14) <= env.now - began < timedelta(days=14, minutes=1)
         assert own.shipped[-1] == "tea"

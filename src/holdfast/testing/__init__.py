@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from holdfast.testing.journal import JournalEntry as JournalEntry
     from holdfast.testing.loop import VirtualLoop as VirtualLoop
     from holdfast.testing.runner import Options as Options
+    from holdfast.testing.runner import Scenario as Scenario
     from holdfast.testing.runner import crash_everywhere as crash_everywhere
     from holdfast.testing.runner import run as run
     from holdfast.testing.transport import AttemptHooks as AttemptHooks
@@ -51,6 +52,7 @@ _HOMES = {
     "JournalEntry": "holdfast.testing.journal",
     "NotHappened": "holdfast.testing.harness",
     "Options": "holdfast.testing.runner",
+    "Scenario": "holdfast.testing.runner",
     "StoredEntry": "holdfast.sdk.journal_file",
     "StoredJournal": "holdfast.sdk.journal_file",
     "Stuck": "holdfast.testing.harness",

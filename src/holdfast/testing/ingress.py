@@ -15,6 +15,7 @@ from holdfast.client.operations import Operations
 from holdfast.client.wire import Response
 from holdfast.ingress.dispatch import Dispatcher
 from holdfast.ingress.exchange import Exchange
+from holdfast.sdk.errors import UsageError
 from holdfast.sdk.serde import Codec
 
 
@@ -60,7 +61,7 @@ class LocalClient(Client):
 
     async def _perform(self, attempt: Attempt) -> Report:
         if self._dispatcher is None:
-            raise RuntimeError("the test environment is not running; use it as `async with`")
+            raise UsageError("not_running", "the test environment is not running; use it as `async with`")
         loop = asyncio.get_running_loop()
         began = loop.time()
         request = attempt.request

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Any, TypedDict, TypeVar, Unpack
+from typing import Any, TypeAlias, TypedDict, TypeVar, Unpack
 
 from holdfast.sdk.serde import Codec
 from holdfast.server.config import Config
@@ -18,6 +18,9 @@ from holdfast.testing.harness import App, Harness, NotHappened, apps_of
 from holdfast.testing.loop import VirtualLoop
 
 T = TypeVar("T")
+
+Scenario: TypeAlias = Callable[[Harness], Awaitable[Any]]
+"""What a test does with the environment."""
 
 
 class Options(TypedDict, total=False):
@@ -55,7 +58,7 @@ def run(
 
 def crash_everywhere(
     app: App | Sequence[App],
-    scenario: Callable[[Harness], Awaitable[Any]],
+    scenario: Scenario,
     **options: Unpack[Options],
 ) -> list[CrashPoint]:
     """Run the scenario once without a fault, and then once for each journal entry of each invocation it made,

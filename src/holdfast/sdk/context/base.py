@@ -128,8 +128,9 @@ class Context(ContextBase):
         variables.run(leave)
         attempt.add_step(
             PendingStep(
-                completion_id, attempt.machine.command_index, spec, function, args, kwargs, variables, future
-            )
+                completion_id, attempt.machine.command_index, spec, function, args, kwargs, variables,
+                future, name,
+            )  # fmt: skip
         )
         return future
 
@@ -145,7 +146,7 @@ class Context(ContextBase):
 
     def now(self) -> DurableFuture[datetime]:
         """The time in UTC, journaled: replays get the same."""
-        return self.run(_now)
+        return self.run(_now, self._commands.enter("ctx.now").now_ms)
 
     @property
     def random(self) -> random.Random:
@@ -429,8 +430,8 @@ def _checked_seconds(duration: Duration, what: str) -> float:
         raise UsageError("bad_delay", str(error)) from None
 
 
-async def _now() -> datetime:
-    return datetime.now(UTC)
+async def _now(now_ms: Callable[[], int]) -> datetime:
+    return datetime.fromtimestamp(now_ms() / 1000, UTC)
 
 
 _now.__name__ = "now"
