@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
         return complain(str(error), exit_codes.CONFIG)
     except OSError as error:
         return complain(str(error), exit_codes.USAGE)
-    checked = []
+    checked: list[_Checked] = []
     for file in files:
         one = _check(app, file)
         checked.append(one)

@@ -18,6 +18,7 @@ import multiprocessing
 import os
 import socket
 import sys
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from holdfast.cli import exit_codes
@@ -69,9 +70,7 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """The command; its exit code."""
-    try:
-        import granian  # noqa: F401 - asked for before the app is imported
-    except ModuleNotFoundError:
+    if find_spec("granian") is None:
         return complain(
             "serving needs Granian, which is not installed: pip install 'holdfast[serve]'", exit_codes.CONFIG
         )

@@ -18,6 +18,7 @@ from holdfast import Context
 from holdfast.protocol import messages
 from holdfast.protocol.framing import FrameDecoder
 from holdfast.protocol.messages import InputCommandMessage, Message, StartMessage, Value, frame
+from holdfast.sdk.endpoint import lambda_event
 from holdfast.sdk.endpoint import lambda_handler as module
 from holdfast.sdk.endpoint.zstd import find_zstd
 from tests.sdk.test_vectors import comparable
@@ -275,7 +276,7 @@ def test_compressed_requests_are_read() -> None:
 @needs_zstd
 def test_a_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ZSTD is not None
-    monkeypatch.setattr(module, "REQUEST_BYTES_MAX", 1_000_000)
+    monkeypatch.setattr(lambda_event, "REQUEST_BYTES_MAX", 1_000_000)
     packed = event("length", body=b64encode(ZSTD.compress(bytes(1_000_001))).decode())
     packed["headers"]["content-encoding"] = "zstd"
     result = function(packed)

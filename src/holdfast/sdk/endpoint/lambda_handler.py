@@ -18,21 +18,20 @@ loop (connection pools) can live as long as the function's process.
 """
 
 import asyncio
-import binascii
 import math
 import threading
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any, Protocol, TypedDict, runtime_checkable
 
 from holdfast.protocol.control import ErrorMessage
-from holdfast.protocol.framing import MESSAGE_BYTES_MAX, MessageType, encode_frame
+from holdfast.protocol.framing import MessageType, encode_frame
 from holdfast.sdk.endpoint.answers import Answer, problem
 from holdfast.sdk.endpoint.app import App
+from holdfast.sdk.endpoint.lambda_event import BadEvent, Request, read_event
 from holdfast.sdk.endpoint.routes import Invoke
 from holdfast.sdk.endpoint.step_runner import StepRunner
-from holdfast.sdk.endpoint.zstd import CONTENT_ENCODING, Zstd, find_zstd
+from holdfast.sdk.endpoint.zstd import CONTENT_ENCODING, find_zstd
 from holdfast.sdk.errors import UsageError
 from holdfast.sdk.vm.machine import CODE_INTERNAL
 
@@ -41,9 +40,6 @@ END_MARGIN_S = 1.0
 
 END_MARGIN_SHARE_MAX = 0.25
 """Of the time there is, for functions with a timeout of a few seconds."""
-
-REQUEST_BYTES_MAX = 8 * MESSAGE_BYTES_MAX
-"""Of a request that came compressed. Others are bounded by Lambda itself."""
 
 COMPRESSED_FROM_BYTES = 3 * 1024 * 1024
 """Smaller answers are not worth it."""
@@ -60,6 +56,13 @@ class Result(TypedDict):
     headers: dict[str, str]
     isBase64Encoded: bool
     body: str
+
+
+@runtime_checkable
+class _Timed(Protocol):
+    """What Lambda's runtime gives beside the event."""
+
+    def get_remaining_time_in_millis(self) -> int: ...
 
 
 class LambdaHandler:
@@ -83,8 +86,8 @@ class LambdaHandler:
             UsageError: `lambda_in_loop`, invoked from inside a running event loop.
         """
         try:
-            request = _read(event, self._zstd)
-        except _BadEvent as error:
+            request = read_event(event, self._zstd)
+        except BadEvent as error:
             return _whole(problem(400, str(error)))
         route = self._routes.route(
             request.method,
@@ -122,7 +125,7 @@ class LambdaHandler:
             loop = self._threads.loop = _KeptLoop()
         return loop
 
-    async def _attempt(self, invoke: Invoke, request: "_Request", time_left_s: float | None) -> bytes:
+    async def _attempt(self, invoke: Invoke, request: Request, time_left_s: float | None) -> bytes:
         loop = asyncio.get_running_loop()
         out: list[bytes] = []
 
@@ -150,7 +153,7 @@ class LambdaHandler:
             runner.close()
         return b"".join(out)
 
-    def _encoded(self, invoke: Invoke, request: "_Request", body: bytes) -> Result:
+    def _encoded(self, invoke: Invoke, request: Request, body: bytes) -> Result:
         headers = {name.decode(): value.decode() for name, value in invoke.response_headers}
         sent, compressed = self._compressed(request, body)
         if _base64_size(sent) > ANSWER_BYTES_MAX:
@@ -159,7 +162,7 @@ class LambdaHandler:
             headers["content-encoding"] = CONTENT_ENCODING
         return Result(statusCode=200, headers=headers, isBase64Encoded=True, body=b64encode(sent).decode())
 
-    def _compressed(self, request: "_Request", body: bytes) -> tuple[bytes, bool]:
+    def _compressed(self, request: Request, body: bytes) -> tuple[bytes, bool]:
         accepted = CONTENT_ENCODING in request.headers.get("accept-encoding", "")
         if self._zstd is None or not accepted or len(body) < COMPRESSED_FROM_BYTES:
             return body, False
@@ -176,7 +179,7 @@ def lambda_handler(app: App) -> LambdaHandler:
     Raises:
         UsageError: `not_an_app`, this is not what `holdfast.app()` returns.
     """
-    if not isinstance(app, App):
+    if not isinstance(app, App):  # pyright: ignore[reportUnnecessaryIsInstance] - users without types
         raise UsageError(
             "not_an_app",
             f"lambda_handler got {type(app).__name__}; expected what holdfast.app(...) returns",
@@ -198,75 +201,8 @@ class _KeptLoop:
             self._loop.close()
 
 
-# ---------------------------------------------------------------- events
-
-
-class _BadEvent(Exception):
-    """The event is no request; the text says what is wrong with it."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Request:
-    """An event, read.
-
-    Attributes:
-        headers: names in lower case.
-        is_text: the body came as text, which no invocation can.
-    """
-
-    method: str
-    path: str
-    headers: dict[str, str]
-    body: bytes
-    is_text: bool
-
-
-def _read(event: object, zstd: Zstd | None) -> _Request:
-    """Raises _BadEvent."""
-    fields = event if isinstance(event, Mapping) else {}
-    path, method = fields.get("path"), fields.get("httpMethod")
-    if not isinstance(path, str):
-        path = fields.get("rawPath")
-        context = fields.get("requestContext")
-        http = context.get("http") if isinstance(context, Mapping) else None
-        method = http.get("method") if isinstance(http, Mapping) else None
-    if not isinstance(path, str) or not isinstance(method, str):
-        raise _BadEvent(
-            'this event is no HTTP request; expected {"path", "httpMethod", "headers", "body", '
-            '"isBase64Encoded"}, or "rawPath" and "requestContext.http.method"'
-        )
-    headers = _headers(fields)
-    text = fields.get("body") or ""
-    if not isinstance(text, str):
-        raise _BadEvent(f"the event's body is {type(text).__name__}; expected text")
-    encoded = bool(fields.get("isBase64Encoded"))
-    try:
-        body = b64decode(text, validate=True) if encoded else text.encode()
-    except (binascii.Error, ValueError) as error:
-        raise _BadEvent(f"the event's body is not base64: {error}") from None
-    encoding = headers.get("content-encoding", "identity")
-    if body and encoding != "identity":
-        if encoding != CONTENT_ENCODING or zstd is None:
-            raise _BadEvent(f"the event's body is encoded as {encoding}, which this function does not read")
-        try:
-            body = zstd.decompress(body, REQUEST_BYTES_MAX)
-        except ValueError as error:
-            raise _BadEvent(f"the event's body cannot be decompressed: {error}") from None
-    return _Request(method.upper(), path, headers, body, bool(text) and not encoded)
-
-
-def _headers(fields: Mapping[str, Any]) -> dict[str, str]:
-    headers: dict[str, str] = {}
-    for source in ("multiValueHeaders", "headers"):
-        given = fields.get(source)
-        for name, value in given.items() if isinstance(given, Mapping) else ():
-            headers[str(name).lower()] = str(value[-1] if isinstance(value, list) and value else value)
-    return headers
-
-
 def _time_left_s(context: object) -> float | None:
-    ask = getattr(context, "get_remaining_time_in_millis", None)
-    return None if ask is None else max(float(ask()) / 1000, 0.0)
+    return max(context.get_remaining_time_in_millis() / 1000, 0.0) if isinstance(context, _Timed) else None
 
 
 # ---------------------------------------------------------------- answers
