@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any
 
 import pytest
@@ -52,7 +52,8 @@ async def promise_in_a_service(ctx: Context) -> None:
 
 
 async def a_result_instead_of_a_function(ctx: Context) -> None:
-    await ctx.run(step())  # type: ignore[call-overload]
+    with closing(step()) as coroutine:
+        await ctx.run(coroutine)  # type: ignore[call-overload]
 
 
 async def a_name_without_a_function(ctx: Context) -> None:

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-
 from holdfast.protocol import messages
 from holdfast.protocol.framing import FrameDecoder, MessageType
 from holdfast.sdk.context import Context

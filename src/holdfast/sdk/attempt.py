@@ -141,6 +141,7 @@ class Attempt:
         self._cancellation = Cancellation()
         self._pending: dict[int, PendingStep] = {}
         self._running: dict[int, PendingStep] = {}
+        self._body_started = False
         self._failing: ErrorMessage | None = None
 
     # From outside.
@@ -225,9 +226,9 @@ class Attempt:
                 return
         if isinstance(error, RetryableError) and error.retry_after is not None:
             delay_ms = round(error.retry_after * 1000)
-        report = report_of(error, f"step {step.spec.name}: ")
+        report = report_of(error, f"step {step.name}: ")
         report.related_command_index = step.command_index
-        report.related_command_name = step.spec.name
+        report.related_command_name = step.name
         report.related_command_type = int(MessageType.RUN_COMMAND)
         report.next_retry_delay = delay_ms
         self._fail_attempt(report)
@@ -469,6 +470,7 @@ class Attempt:
                 continue
             if step.spec.retry is not None:
                 self._count_retries(step)
+            self._body_started = True
             self._running[completion_id] = step
             self._port.start_step(step)
 
@@ -476,11 +478,12 @@ class Attempt:
         """How often it was started before, as far as Start tells.
 
         Every failed attempt since the last command was stored has started every stored step that is open, so
-        the server's count is each one's. The first new command counts too: it may have been lost on its way.
+        the server's count is each one's. If none is open, it is the first new command's, which may have been
+        lost on its way.
         """
         machine = self.machine
         first_new = machine.command_index - machine.new_commands + 1
-        if step.command_index <= first_new:
+        if step.command_index < first_new or (step.command_index == first_new and not self._body_started):
             step.retry_count = machine.start.retry_count_since_last_stored_entry
         step.started_ms = self._port.now_ms()
 

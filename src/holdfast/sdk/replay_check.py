@@ -153,7 +153,7 @@ class _Port:
         return 0
 
     def start_step(self, step: PendingStep) -> None:
-        self.steps.append(step.spec.name)
+        self.steps.append(step.name)
 
     def stop_step(self, step: PendingStep) -> None:
         pass

@@ -30,9 +30,7 @@ def terminal_of(error: BaseException) -> TerminalError | None:
 
 def exhausted(step: PendingStep, error: Exception) -> TerminalError:
     """What a step fails with when its retry policy is used up."""
-    return TerminalError(
-        f"step {step.spec.name} failed for the last time: {_text(error)}", code=CODE_INTERNAL
-    )
+    return TerminalError(f"step {step.name} failed for the last time: {_text(error)}", code=CODE_INTERNAL)
 
 
 def report_of(error: BaseException, prefix: str = "") -> ErrorMessage:
@@ -92,9 +90,9 @@ def step_result_too_large(step: PendingStep, error: MessageTooLarge) -> ErrorMes
     """A result larger than one message may be."""
     return ErrorMessage(
         CODE_INTERNAL,
-        f"step {step.spec.name} returned {error.size} bytes; the limit is {error.limit}. Return a "
+        f"step {step.name} returned {error.size} bytes; the limit is {error.limit}. Return a "
         "reference (a key, a URL) and keep the data elsewhere",
         related_command_index=step.command_index,
-        related_command_name=step.spec.name,
+        related_command_name=step.name,
         related_command_type=int(MessageType.RUN_COMMAND),
     )

@@ -203,11 +203,12 @@ class PendingStep:
         context: the variables the body runs with.
         task: the body, once started.
         command_index: of its run command.
+        name: what the journal calls it.
         retry_count: how often earlier attempts started it; only counted for steps with a policy.
         started_ms: by the wall clock, likewise.
     """
 
-    __slots__ = ("args", "command_index", "completion_id", "context", "function", "future", "kwargs",
+    __slots__ = ("args", "command_index", "completion_id", "context", "function", "future", "kwargs", "name",
                  "retry_count", "spec", "started_ms", "task")  # fmt: skip
 
     def __init__(
@@ -220,10 +221,12 @@ class PendingStep:
         kwargs: dict[str, Any],
         context: Any,
         future: "asyncio.Future[Any]",
+        name: str | None = None,
     ) -> None:
         self.completion_id = completion_id
         self.command_index = command_index
         self.spec = spec
+        self.name = name or spec.name
         self.function = function
         self.args = args
         self.kwargs = kwargs

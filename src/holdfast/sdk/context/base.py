@@ -128,9 +128,16 @@ class Context(ContextBase):
         variables.run(leave)
         attempt.add_step(
             PendingStep(
-                completion_id, attempt.machine.command_index, spec, function, args, kwargs, variables,
-                future, name,
-            )  # fmt: skip
+                completion_id,
+                attempt.machine.command_index,
+                spec,
+                function,
+                args,
+                kwargs,
+                variables,
+                future,
+                name,
+            )
         )
         return future
 

@@ -27,6 +27,10 @@ class AttemptHooks(Protocol):
         """Called before a step's body starts. Raises what the body is to raise instead of running."""
         ...
 
+    def after_step(self, name: str) -> None:
+        """Called when the body is over, whatever came of it; once for each `before_step`."""
+        ...
+
 
 def step_runner(
     scope: MutableMapping[str, Any], loop: asyncio.AbstractEventLoop, payloads: Payloads, send: Send
@@ -50,10 +54,12 @@ class _HookedRunner(StepRunner):
 
     def start_step(self, step: PendingStep) -> None:
         try:
-            self._hooks.before_step(step.spec.name)
+            self._hooks.before_step(step.name)
         except Exception as error:
             step.function = _raising(error, is_async=step.spec.is_async)
         super().start_step(step)
+        if step.task is not None:
+            step.task.add_done_callback(lambda _: self._hooks.after_step(step.spec.name))
 
 
 def _raising(error: Exception, *, is_async: bool) -> Callable[..., Any]:

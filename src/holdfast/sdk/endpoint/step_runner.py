@@ -48,7 +48,7 @@ class StepRunner:
         return time.time_ns() // 1_000_000
 
     def start_step(self, step: PendingStep) -> None:
-        step.task = self._loop.create_task(self._body(step), name=step.spec.name, context=step.context)
+        step.task = self._loop.create_task(self._body(step), name=step.name, context=step.context)
 
     def stop_step(self, step: PendingStep) -> None:
         if step.task is not None:
@@ -118,7 +118,7 @@ class StepRunner:
                 value = await step.function(*step.args, **step.kwargs)
             else:
                 value = await self._in_thread(step)
-            result = self._payloads.encode(spec.serde, value, f"the result of step {spec.name}")
+            result = self._payloads.encode(spec.serde, value, f"the result of step {step.name}")
         except Exception as error:
             terminal = terminal_of(error)
             if terminal is None:
