@@ -34,6 +34,7 @@ names = remote("Directory", "names", output=list[str])
 
 
 async def right(client: Client) -> None:
+    print(await client.call(greet, "Ada"))  # asks for objects
     assert_type(await client.call(greet, "Ada"), str)
     await client.call(ping)
     assert_type(await client.call(add, 1, key="k", idempotency_key="x", timeout=timedelta(1)), int)

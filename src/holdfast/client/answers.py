@@ -14,7 +14,7 @@ from typing import Final, NoReturn, TypeVar, cast
 
 from holdfast.client.errors import IngressError, InvocationFailed, NotReady, UnreadableAnswer
 from holdfast.client.wire import Response
-from holdfast.sdk.serde import Codec, Serde
+from holdfast.sdk.serde import Codec, Reader
 
 O = TypeVar("O")  # noqa: E741
 
@@ -39,7 +39,7 @@ class Sent:
     execution_time: datetime | None
 
 
-def read_result(what: str, output: Serde[O], codec: Codec | None, response: Response) -> O:
+def read_result(what: str, output: Reader[O], codec: Codec | None, response: Response) -> O:
     """The value of a call, attach or output.
 
     Raises:

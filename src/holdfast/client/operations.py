@@ -24,7 +24,7 @@ from holdfast.client.wire import Request, Response, delay_text, header, idempote
 from holdfast.sdk.durations import Duration
 from holdfast.sdk.errors import SerdeError, UsageError
 from holdfast.sdk.remote import Target
-from holdfast.sdk.serde import JSON, Codec, Serde
+from holdfast.sdk.serde import JSON, Codec, Reader, Serde
 
 T = TypeVar("T")
 I = TypeVar("I")  # noqa: E741 - input and output, as in Handler[I, O]
@@ -192,11 +192,11 @@ class Operations:
         """Start a workflow unless it was before: its key is its idempotency key. Errors as `call`."""
         return self._send(target, argument, key, None, options, True)
 
-    def attach(self, reference: Reference, output: Serde[O]) -> Operation[O]:
+    def attach(self, reference: Reference, output: Reader[O]) -> Operation[O]:
         """Wait for an invocation's result."""
         return self._about("attach to", "attach", reference, output)
 
-    def output(self, reference: Reference, output: Serde[O]) -> Operation[O]:
+    def output(self, reference: Reference, output: Reader[O]) -> Operation[O]:
         """An invocation's result if it is there."""
         return self._about("output of", "output", reference, output)
 
@@ -241,7 +241,7 @@ class Operations:
         request = Request("POST", f"{_path(target, key)}/send{query}", headers, body)
         return Operation(what, request, lambda response: read_sent(what, response), repeatable)
 
-    def _about(self, does: str, verb: str, reference: Reference, output: Serde[O]) -> Operation[O]:
+    def _about(self, does: str, verb: str, reference: Reference, output: Reader[O]) -> Operation[O]:
         what = f"{does} {reference}"
         return Operation(what, reference.request(verb, self._headers), self._result(what, output), True)
 
@@ -251,7 +251,7 @@ class Operations:
         path = f"/restate/awakeables/{segment(awakeable_id, 'the awakeable id')}/{verb}"
         return Operation(what, Request("POST", path, headers, body), read_nothing, True)
 
-    def _result(self, what: str, output: Serde[O]) -> Callable[[Response], O]:
+    def _result(self, what: str, output: Reader[O]) -> Callable[[Response], O]:
         codec = self._codec
         return lambda response: read_result(what, output, codec, response)
 

@@ -32,7 +32,7 @@ from holdfast.client.operations import (
 from holdfast.client.wire import base_url, timeout_seconds
 from holdfast.sdk.remote import Target
 from holdfast.sdk.retry import Retry
-from holdfast.sdk.serde import JSON, Codec, Serde
+from holdfast.sdk.serde import JSON, Codec, Reader, Serde
 
 if TYPE_CHECKING:
     import httpx
@@ -202,7 +202,7 @@ class SyncClient:
 class SyncInvocationHandle(Generic[O]):
     """An invocation that may exist; made by a client's methods, valid as long as the client is open."""
 
-    def __init__(self, run: Runner, operations: Operations, reference: Reference, output: Serde[O]) -> None:
+    def __init__(self, run: Runner, operations: Operations, reference: Reference, output: Reader[O]) -> None:
         self._run = run
         self._operations = operations
         self._reference = reference
@@ -240,7 +240,7 @@ class SyncSendHandle(SyncInvocationHandle[O]):
         execution_time: when it starts, if it was delayed; None otherwise.
     """
 
-    def __init__(self, run: Runner, operations: Operations, sent: Sent, output: Serde[O]) -> None:
+    def __init__(self, run: Runner, operations: Operations, sent: Sent, output: Reader[O]) -> None:
         super().__init__(run, operations, by_id(sent.invocation_id), output)
         self.invocation_id: str = sent.invocation_id
         self.status: SendStatus = sent.status

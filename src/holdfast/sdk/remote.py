@@ -11,10 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar, cast, overload
 
-from holdfast.sdk.serde import NOTHING, Serde, serde_for
+from holdfast.sdk.serde import NOTHING, Reader, Serde, serde_for
 
 I = TypeVar("I")  # noqa: E741 - input and output, as in Handler[I, O]
 O = TypeVar("O")  # noqa: E741
+O_co = TypeVar("O_co", covariant=True)
 
 
 class Named(Protocol):
@@ -24,7 +25,7 @@ class Named(Protocol):
     def name(self) -> str: ...
 
 
-class Target(Protocol[I, O]):
+class Target(Protocol[I, O_co]):
     """A handler as a caller sees it; `Handler` and `RemoteHandler` both are one."""
 
     @property
@@ -42,7 +43,7 @@ class Target(Protocol[I, O]):
     def input(self) -> Serde[I]: ...
 
     @property
-    def output(self) -> Serde[O]: ...
+    def output(self) -> Reader[O_co]: ...
 
 
 @dataclass(frozen=True, slots=True)

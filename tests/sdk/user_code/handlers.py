@@ -111,6 +111,7 @@ assert_type(approve, Handler[bool, None])
 
 @greeter.handler
 async def calls(ctx: Context, user: User) -> bool:
+    print(await ctx.call(greet, user.name), await ctx.call(add, 5, key="k"))  # asks for objects, gets more
     assert_type(await ctx.call(greet, user.name), str)
     assert_type(await ctx.call(context_only), int)
     assert_type(await ctx.call(add, 5, key="k"), int)

@@ -7,7 +7,7 @@ from holdfast.protocol.framing import MessageType
 from holdfast.protocol.results import VOID
 from holdfast.sdk.attempt import Attempt
 from holdfast.sdk.context.payloads import Payloads
-from holdfast.sdk.serde import Serde
+from holdfast.sdk.serde import Reader
 from holdfast.sdk.vm.machine import CANCEL_SIGNAL
 from holdfast.sdk.waits import Decode, DurableFuture, IdFuture
 
@@ -33,7 +33,7 @@ class Commands:
         self.attempt.wait(completion_id, future)
         return future
 
-    def decode_with(self, serde: Serde[Any]) -> Decode:
+    def decode_with(self, serde: Reader[Any]) -> Decode:
         """Payload to value."""
         return self.payloads.decoder(serde)
 

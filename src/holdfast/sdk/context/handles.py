@@ -19,7 +19,7 @@ from holdfast.protocol.state_commands import (
 from holdfast.sdk.context.commands import Commands
 from holdfast.sdk.context.payloads import serde_of, serde_of_value
 from holdfast.sdk.loop.durable_loop import DurableLoop
-from holdfast.sdk.serde import Serde
+from holdfast.sdk.serde import Reader
 from holdfast.sdk.waits import DurableFuture, no_value
 
 T = TypeVar("T")
@@ -45,7 +45,7 @@ class CallFuture(DurableFuture[T]):
 class SendHandle(Generic[T]):
     """A message sent: it goes on whatever becomes of the sender. `T` is the type of its result."""
 
-    def __init__(self, commands: Commands, id_: DurableFuture[str], serde: Serde[Any]) -> None:
+    def __init__(self, commands: Commands, id_: DurableFuture[str], serde: Reader[Any]) -> None:
         self._commands = commands
         self._id = id_
         self._serde = serde
@@ -68,7 +68,7 @@ class ResultHandle(Generic[T]):
     """Another invocation's result, whichever way that is named: by its id, as the run of a workflow, or by
     the idempotency key it was called with."""
 
-    def __init__(self, commands: Commands, target: InvocationTarget, serde: Serde[Any]) -> None:
+    def __init__(self, commands: Commands, target: InvocationTarget, serde: Reader[Any]) -> None:
         self._commands = commands
         self._target = target
         self._serde = serde
@@ -99,7 +99,7 @@ class ResultHandle(Generic[T]):
 class InvocationHandle(ResultHandle[T]):
     """Another invocation, by its id; `Context.invocation` gives it."""
 
-    def __init__(self, commands: Commands, invocation_id: str, serde: Serde[Any]) -> None:
+    def __init__(self, commands: Commands, invocation_id: str, serde: Reader[Any]) -> None:
         super().__init__(commands, invocation_id, serde)
         self.invocation_id = invocation_id
 

@@ -7,7 +7,7 @@ a handler any body.
 from typing import Any
 
 from holdfast.sdk.errors import SerdeError, UsageError
-from holdfast.sdk.serde import JSON, Codec, Serde, serde_for
+from holdfast.sdk.serde import JSON, Codec, Reader, Serde, serde_for
 from holdfast.sdk.waits import Decode
 
 
@@ -35,7 +35,7 @@ class Payloads:
             raise UsageError("serde_failed", f"{what}: {type(error).__name__}: {error}") from error
         return data if self.codec is None or not data else self.codec.encode(data)
 
-    def decoder(self, serde: Serde[Any]) -> Decode:
+    def decoder(self, serde: Reader[Any]) -> Decode:
         """Payload to value."""
         codec = self.codec
         if codec is None:

@@ -6,9 +6,19 @@ Promises  what is written is read back as an equal value, and equal values are w
 Never     imports pydantic unless an annotation needs it.
 """
 
-from holdfast.sdk.serde.api import Codec, Serde
+from holdfast.sdk.serde.api import Codec, Reader, Serde
 from holdfast.sdk.serde.choose import serde_for
 from holdfast.sdk.serde.plain import BYTES, JSON, NO_INPUT, NOTHING
 from holdfast.sdk.serde.types import UNKNOWN_ANNOTATION
 
-__all__ = ["BYTES", "JSON", "NOTHING", "NO_INPUT", "UNKNOWN_ANNOTATION", "Codec", "Serde", "serde_for"]
+__all__ = [
+    "BYTES",
+    "JSON",
+    "NOTHING",
+    "NO_INPUT",
+    "UNKNOWN_ANNOTATION",
+    "Codec",
+    "Reader",
+    "Serde",
+    "serde_for",
+]

@@ -3,6 +3,7 @@
 from typing import Protocol, TypeVar, runtime_checkable
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 @runtime_checkable
@@ -29,6 +30,22 @@ class Serde(Protocol[T]):
 
     def schema(self) -> dict[str, object] | None:
         """JSON schema, holding all it refers to; None when there is none."""
+        ...
+
+
+class Reader(Protocol[T_co]):
+    """The reading half of a `Serde`: whoever reads ints also reads objects.
+
+    Without it `print(await ctx.call(add, 5))` would not type-check: `print` asks for an object.
+    """
+
+    @property
+    def content_type(self) -> str | None:
+        """As of `Serde`."""
+        ...
+
+    def deserialize(self, data: bytes, /) -> T_co:
+        """As of `Serde`."""
         ...
 
 
