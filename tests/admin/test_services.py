@@ -171,6 +171,8 @@ def test_callers_get_an_openapi_document(world: World) -> None:
     paths = document["paths"]
     assert sorted(paths) == [f"/Api/{{key}}/{h}" for h in ("add", "add/send", "quiet", "quiet/send")]
     add = paths["/Api/{key}/add"]["post"]
-    assert add["requestBody"] == {"required": True, "content": {"application/json": {"schema": schema}}}
+    named = {"$ref": "#/components/schemas/Api.add.input"}
+    assert add["requestBody"] == {"required": True, "content": {"application/json": {"schema": named}}}
+    assert document["components"]["schemas"] == {"Api.add.input": schema}
     assert "requestBody" not in paths["/Api/{key}/quiet"]["post"]
     assert list(paths["/Api/{key}/add/send"]["post"]["responses"]) == ["202"]
