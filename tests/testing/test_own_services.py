@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
+import threading
 from datetime import timedelta
 
 import pytest
@@ -103,3 +106,69 @@ def test_sleeps_and_delays_are_set_by_the_virtual_clock() -> None:
         assert own.shipped[-1] == "reminder of tea"
 
     testing.run(own.app, scenario)
+
+
+def test_a_step_may_take_real_time_in_a_thread_of_its_own() -> None:
+    """No timer of the engine ends it meanwhile, and no virtual time passes."""
+    started: list[int] = []
+    slow = holdfast.Service("Slow")
+
+    async def in_a_thread() -> str:
+        loop, done = asyncio.get_running_loop(), asyncio.Event()
+        started.append(1)
+        threading.Timer(0.6, loop.call_soon_threadsafe, (done.set,)).start()
+        await done.wait()
+        return "done"
+
+    @slow.handler
+    async def work(ctx: holdfast.Context) -> str:
+        return await ctx.run(in_a_thread)
+
+    async def scenario(env: testing.Harness) -> None:
+        assert await env.call(work) == "done"
+        assert env.now == testing.EPOCH
+        assert started == [1]
+
+    testing.run(slow, scenario)
+
+
+def test_a_step_may_sleep_virtually() -> None:
+    slow = holdfast.Service("Slow")
+
+    async def nap() -> str:
+        await asyncio.sleep(30)
+        return "slept"
+
+    @slow.handler
+    async def work(ctx: holdfast.Context) -> str:
+        return await ctx.run(nap)
+
+    async def scenario(env: testing.Harness) -> None:
+        assert await env.call(work) == "slept"
+        assert env.now - testing.EPOCH == timedelta(seconds=30)
+
+    testing.run(slow, scenario)
+
+
+def test_a_step_may_talk_to_something_real_under_a_timeout() -> None:
+    slow = holdfast.Service("Slow")
+
+    async def ask() -> str:
+        here, there = socket.socketpair()
+        with there:
+            reader, writer = await asyncio.open_connection(sock=here)
+            threading.Timer(0.6, there.send, (b"answer\n",)).start()
+            async with asyncio.timeout(30):
+                answer = await reader.readline()
+            writer.close()
+        return answer.decode().strip()
+
+    @slow.handler
+    async def work(ctx: holdfast.Context) -> str:
+        return await ctx.run(ask)
+
+    async def scenario(env: testing.Harness) -> None:
+        assert await env.call(work) == "answer"
+        assert env.now == testing.EPOCH
+
+    testing.run(slow, scenario)

@@ -142,6 +142,7 @@ def test_an_sdk_that_asks_hears_which_steps_are_to_fail() -> None:
                     scope["extensions"][testing.HOOKS].before_step(step)
                 except ConnectionError:
                     raised.append(step)
+                scope["extensions"][testing.HOOKS].after_step(step)
         await official.app(scope, receive, send)
 
     async def scenario(env: testing.Harness) -> None:

@@ -158,6 +158,7 @@ class Harness(LocalClient):
 
     async def _open(self, loop: VirtualLoop, closing: AsyncExitStack) -> None:
         self._loop = loop
+        loop.background_owners = (TimerService, Sweeper, Runner)
         closing.enter_context(on_by_default())
         for app in self._apps:
             await closing.enter_async_context(lifespan(app))
@@ -172,7 +173,8 @@ class Harness(LocalClient):
             {endpoint.address: app for endpoint, app in zip(endpoints, self._apps, strict=True)},
             clock.now_ms,
             lambda: time.time_ns() // 1_000_000,
-            self._failures.before_step,
+            self._before_step,
+            self._after_step,
             self._crasher,
         )
         self._node = node = await Node.start(
@@ -186,7 +188,6 @@ class Harness(LocalClient):
             )
         self._dispatcher = Dispatcher(node.engine, node.catalog, IngressLimits())
         self._task = asyncio.current_task()
-        loop.background_owners = (TimerService, Sweeper, Runner)
         loop.busy_checks.append(self._is_busy)
         closing.callback(loop.busy_checks.remove, self._is_busy)
         loop.stuck_checks.append(self._check_stuck)
@@ -330,6 +331,13 @@ class Harness(LocalClient):
     ) -> None:
         id_ = invocation_id(_id_of(of))
         _accept(what, await self._running.engine.ask(id_, make(self._clock.now_ms(), id_)))
+
+    def _before_step(self, name: str) -> None:
+        self._loop.real_work_begins()
+        self._failures.before_step(name)
+
+    def _after_step(self, _: str) -> None:
+        self._loop.real_work_ends()
 
     def _on_fatal(self, error: BaseException) -> None:
         self._fatal = error

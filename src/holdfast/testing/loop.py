@@ -7,14 +7,16 @@ earlier:
     a file descriptor is ready                 serve it, no time passes
     a thread of `run_in_executor` is running,
     or a busy check says so                    really wait for it, no time passes
-    sockets or pipes are open                  really wait `io_patience_s` once after each activity on them:
-                                               a step may be talking to something real
+    sockets or pipes are open                  really wait a little, once after each activity on them
+    a step is running, and no timer pends but
+    the engine's housekeeping                  really wait, once: it may have a thread of its own
     somebody waits in `settle`                 wake them, no time passes
     a stuck check says nothing can happen      it raises, or fails whoever waits
     otherwise                                  time is now the next timer's
 
-Threads that are started in other ways, and answer with `call_soon_threadsafe`, are not seen: time may pass
-while they work.
+How long "a little" is depends on whether a step is running: steps talk to real services, and their timeouts
+are virtual. Threads that are started in other ways, and answer with `call_soon_threadsafe`, are seen only
+then.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 IO_PATIENCE_S = 0.25
-"""How long real sockets get to show activity before time goes on."""
+"""How long real sockets get to show activity before time goes on, while no step is running."""
+STEP_PATIENCE_S = 5.0
+"""How long they, and whatever else a step waits for, get while one is."""
 THREAD_POLL_S = 0.05
 """How often the state of threads is looked at while they run; their results wake the loop at once."""
 CLOCK_RESOLUTION_S = 1e-6
@@ -45,9 +49,12 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     Args:
         io_patience_s: real seconds to wait for open sockets and pipes before time jumps.
+        step_patience_s: likewise, while a step is running.
     """
 
-    def __init__(self, io_patience_s: float = IO_PATIENCE_S) -> None:
+    def __init__(
+        self, io_patience_s: float = IO_PATIENCE_S, step_patience_s: float = STEP_PATIENCE_S
+    ) -> None:
         self._now_s = 0.0
         self._threads = 0
         self._settling: list[asyncio.Future[None]] = []
@@ -55,7 +62,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self.busy_checks: list[Callable[[], bool]] = []
         self.stuck_checks: list[Callable[[], None]] = []
         self.background_owners: tuple[type, ...] = ()
-        self._jumping = _JumpingSelector(io_patience_s, self._idle)
+        self._io_patience_s = io_patience_s
+        self._step_patience_s = step_patience_s
+        self._steps = 0
+        self._steps_changed = False
+        self._jumping = _JumpingSelector(self._socket_patience_s, self._idle)
         super().__init__(self._jumping)
         self._jumping.ignore_registered()
         # asyncio's own: timers due within it are due. The default is finer than a float of many days.
@@ -70,6 +81,15 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def io_waits(self) -> int:
         """How often open sockets or pipes have held time up for `io_patience_s`, or part of it."""
         return self._jumping.io_waits
+
+    def real_work_begins(self) -> None:
+        """A step starts: what it waits for may be real."""
+        self._steps += 1
+        self._steps_changed = True
+
+    def real_work_ends(self) -> None:
+        """A step is over."""
+        self._steps -= 1
 
     async def settle(self) -> None:
         """Wait until nothing more can happen without time passing."""
@@ -111,6 +131,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Nothing is ready. Real seconds to wait for threads; 0 when time, or somebody, has moved instead."""
         if self._threads or any(check() for check in self.busy_checks):
             return THREAD_POLL_S
+        if self._steps and self._steps_changed and not self._foreground_timers():
+            self._steps_changed = False
+            return self._step_patience_s
         if self._settling:
             settling, self._settling = self._settling, []
             for waiter in settling:
@@ -125,6 +148,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._now_s += wait_s
         return 0
 
+    def _socket_patience_s(self) -> float:
+        return self._step_patience_s if self._steps else self._io_patience_s
+
     def _foreground_timers(self) -> bool:
         """Whether a timer is pending that is not housekeeping."""
         now = self._now_s
@@ -135,9 +161,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 class _JumpingSelector(selectors.BaseSelector):
     """The platform's selector, which asks before it waits."""
 
-    def __init__(self, io_patience_s: float, idle: Callable[[float | None], float | None]) -> None:
+    def __init__(self, patience_s: Callable[[], float], idle: Callable[[float | None], float | None]) -> None:
         self._real = selectors.DefaultSelector()
-        self._patience_s = io_patience_s
+        self._patience_s = patience_s
         self._idle = idle
         self._own: frozenset[int] = frozenset()
         self._active = False
@@ -175,7 +201,7 @@ class _JumpingSelector(selectors.BaseSelector):
             return events
         if self._active and len(self._real.get_map()) > len(self._own):
             self.io_waits += 1
-            events = self._real.select(self._patience_s)
+            events = self._real.select(self._patience_s())
             self._active = any(key.fd not in self._own for key, _ in events)
             if events:
                 return events

@@ -52,9 +52,12 @@ _TIMED = frozenset((_SLEEP, MessageType.ONE_WAY_CALL_COMMAND.value))
 class AttemptHooks:
     """What a test tells an SDK that asks: one per attempt; see `holdfast.sdk.endpoint.hooks`."""
 
-    def __init__(self, now_ms: Callable[[], int], before_step: Callable[[str], None]) -> None:
+    def __init__(
+        self, now_ms: Callable[[], int], before_step: Callable[[str], None], after_step: Callable[[str], None]
+    ) -> None:
         self._now_ms = now_ms
         self._before_step = before_step
+        self._after_step = after_step
         self.asked_time = False
 
     def now_ms(self) -> int:
@@ -65,6 +68,10 @@ class AttemptHooks:
     def before_step(self, name: str) -> None:
         """Raises what the step is to fail with, if it is to fail."""
         self._before_step(name)
+
+    def after_step(self, name: str) -> None:
+        """The step's body is over."""
+        self._after_step(name)
 
 
 class Saboteur(Protocol):
@@ -94,6 +101,7 @@ class AsgiClient:
         now_ms: Callable[[], int],
         real_now_ms: Callable[[], int],
         before_step: Callable[[str], None],
+        after_step: Callable[[str], None],
         saboteur: Saboteur,
     ) -> None:
         self._loop = loop
@@ -101,6 +109,7 @@ class AsgiClient:
         self._now_ms = now_ms
         self._real_now_ms = real_now_ms
         self._before_step = before_step
+        self._after_step = after_step
         self._saboteur = saboteur
         self.streams: set[AsgiStream] = set()
 
@@ -118,7 +127,7 @@ class AsgiClient:
     ) -> Stream:
         """As `HttpClient.open`."""
         pairs = [*(prepared.pairs if prepared is not None else ()), *headers]
-        hooks = AttemptHooks(self._now_ms, self._before_step)
+        hooks = AttemptHooks(self._now_ms, self._before_step, self._after_step)
         scope = _scope(endpoint, method, path, pairs, hooks)
         stream = AsgiStream(self, listener, endpoint, dict(headers).get(_INVOCATION_ID), hooks)
         stream.write(body)
