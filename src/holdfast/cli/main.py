@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from holdfast import __version__
-from holdfast.cli import backup, exit_codes, journal, replay_check, serve, serve_app
+from holdfast.cli import backup, exit_codes, journal, public_key, replay_check, serve, serve_app
 from holdfast.cli.exit_codes import complain
 
 
@@ -22,6 +22,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     serve.add_parser(commands)
     serve_app.add_parser(commands)
     backup.add_parser(commands)
+    public_key.add_parser(commands)
     journal.add_parser(commands)
     replay_check.add_parser(commands)
     arguments = parser.parse_args(argv)
