@@ -137,3 +137,12 @@ def test_cancelled_in_a_step(families: dict[str, Family]) -> None:
             lambda family=family, id_=invocation: family.effects.count(id_, "body cancelled"),  # type: ignore[misc]
             "the body to be cancelled",
         )
+
+
+def test_killed_in_a_step(family: Family) -> None:
+    """The connection goes away under the attempt, and its body is not left running for nobody."""
+    invocation = family.send("Ends/steps")
+    family.effects.wait_for(invocation, "stuck")
+    assert family.admin.patch(invocation, "kill").status_code == 200
+    assert family.failure(invocation) == (409, "killed")
+    wait_until(lambda: family.effects.count(invocation, "body cancelled"), "the body to be cancelled")

@@ -86,4 +86,4 @@ def test_chance_differs_between_invocations(family: Family) -> None:
     first, second = (family.call("Waits/stable") for _ in range(2))
     assert isinstance(first, dict)
     assert isinstance(second, dict)
-    assert first["drawn"]["uuid"] != second["drawn"]["uuid"]  # type: ignore[index,call-overload]
+    assert first["drawn"]["uuid"] != second["drawn"]["uuid"]

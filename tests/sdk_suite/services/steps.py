@@ -146,7 +146,7 @@ def steps(prefix: str, **options: Unpack[ServiceKeywords]) -> holdfast.Service:
     async def typed(ctx: Context) -> list[str]:
         charged = await ctx.run(charge, "visa", 5)
         data = await ctx.run(some_bytes)
-        none = await ctx.run(nothing)
+        none = await ctx.run(nothing)  # type: ignore[func-returns-value]
         await ctx.sleep(0.001)
         return [type(charged).__name__, charged.card, str(len(data)), str(none)]
 
@@ -194,7 +194,7 @@ def steps(prefix: str, **options: Unpack[ServiceKeywords]) -> holdfast.Service:
         except TerminalError as error:
             await ctx.sleep(0.001)
             return [error.code, error.message, dict(error.metadata)]
-        return []
+        return []  # type: ignore[unreachable]
 
     @service.handler
     async def misused(ctx: Context) -> list[str]:

@@ -37,7 +37,7 @@ def tangles(prefix: str, leaf: holdfast.Service, **options: Unpack[ServiceKeywor
     echo, nap, fails = (leaf.handlers[name] for name in ("echo", "nap", "fails"))
 
     @service.handler(retry=SOON)
-    async def a_step_fails_beside_a_long_one(ctx: Context) -> list[str]:
+    async def a_step_fails_beside_a_long_one(ctx: Context) -> tuple[str, str]:
         return await asyncio.gather(
             ctx.run(long_step, ctx.invocation_id, "long", 0.2), ctx.run(fails_once, ctx.invocation_id)
         )
@@ -54,7 +54,7 @@ def tangles(prefix: str, leaf: holdfast.Service, **options: Unpack[ServiceKeywor
         return [type(one).__name__ for one in done]
 
     @service.handler
-    async def a_long_step_beside_calls(ctx: Context) -> list[Any]:
+    async def a_long_step_beside_calls(ctx: Context) -> tuple[str, Any, None, Any]:
         return await asyncio.gather(
             ctx.run(long_step, ctx.invocation_id, "long", 0.1),
             ctx.call(echo, 1),
@@ -155,7 +155,8 @@ def tangles(prefix: str, leaf: holdfast.Service, **options: Unpack[ServiceKeywor
                     done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
                     done.pop().result()
                 case "as_completed":
-                    for one in asyncio.as_completed([ctx.sleep(HOUR_S), ctx.awakeable(str).future]):
+                    both: list[asyncio.Future[Any]] = [ctx.sleep(HOUR_S), ctx.awakeable(str).future]
+                    for one in asyncio.as_completed(both):
                         await one
                 case "nested":
                     async with asyncio.TaskGroup() as group:

@@ -1,7 +1,8 @@
 """Plain asyncio in handlers: timers, groups, races, queues, and tasks cancelled by the handler itself."""
 
 import asyncio
-from typing import Unpack
+from collections.abc import Awaitable
+from typing import Any, Unpack
 
 from sdk_suite.services.effects import mark, note
 
@@ -101,8 +102,8 @@ def waits(prefix: str, **options: Unpack[ServiceKeywords]) -> holdfast.Service:
 
     @service.handler
     async def races(ctx: Context) -> dict[str, object]:
-        fast, late = asyncio.ensure_future(slow("fast", MOMENT_S)), ctx.sleep(HOUR_S)
-        done, pending = await asyncio.wait({fast, late}, return_when=asyncio.FIRST_COMPLETED)
+        racers: set[asyncio.Future[Any]] = {asyncio.ensure_future(slow("fast", MOMENT_S)), ctx.sleep(HOUR_S)}
+        done, pending = await asyncio.wait(racers, return_when=asyncio.FIRST_COMPLETED)
         winners = [task.result() for task in done]
         order = [await one for one in asyncio.as_completed([slow("b", 0.15), slow("a", MOMENT_S)])]
         steps = [await one for one in asyncio.as_completed([mark(f"race {i}", ctx) for i in range(3)])]
@@ -118,12 +119,12 @@ def waits(prefix: str, **options: Unpack[ServiceKeywords]) -> holdfast.Service:
             "agreed": agreed == equal,
         }
 
-    async def _first(*racers: object) -> str:
-        tasks = [asyncio.ensure_future(racer) for racer in racers]  # type: ignore[arg-type]
+    async def _first(*racers: Awaitable[str]) -> str:
+        tasks = [asyncio.ensure_future(racer) for racer in racers]
         done, rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in rest:
             task.cancel()
-        return min(str(task.result()) for task in done)
+        return min(task.result() for task in done)
 
     @service.handler
     async def queues(ctx: Context, count: int) -> list[str]:
