@@ -23,7 +23,13 @@ def test_the_text_is_one_that_apps_take(tmp_path: Path, capsys: pytest.CaptureFi
     pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     (tmp_path / "key.pem").write_bytes(pem)
     assert ended(str(tmp_path / "key.pem")) == 0
-    holdfast.app(holdfast.Service("Any"), identity_keys=[capsys.readouterr().out.strip()])
+    service = holdfast.Service("Any")
+
+    @service.handler
+    async def greet() -> str:
+        return "hi"
+
+    holdfast.app(service, identity_keys=[capsys.readouterr().out.strip()])
 
 
 def test_what_is_no_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
