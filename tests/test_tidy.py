@@ -183,3 +183,34 @@ def test_every_error_code_is_documented() -> None:
             used.setdefault(code, name)
     missing = [f"{code} (in {name})" for code, name in sorted(used.items()) if code not in listed]
     assert not missing, f"not in docs/errors.md: {', '.join(missing)}"
+
+
+CODED_ERRORS = re.compile(r"Error$|^error$|^UnknownName$|^NotInThisContext$")
+A_CODE = re.compile(r"[a-z]+(?:_[a-z]+)*")
+
+
+def coded(tree: ast.Module) -> Iterator[str]:
+    """The codes that errors of the SDK are made with: the first argument, in front of the sentence."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and len(node.args) > 1 and isinstance(node.args[0], ast.Constant):
+            function, code = node.func, node.args[0].value
+            name = function.id if isinstance(function, ast.Name) else getattr(function, "attr", "")
+            if CODED_ERRORS.search(name) and isinstance(code, str) and A_CODE.fullmatch(code):
+                yield code
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
+            named = [target.id for target in node.targets if isinstance(target, ast.Name)]
+            if named == ["code"] and isinstance(node.value.value, str):
+                yield node.value.value
+
+
+def test_every_code_of_the_sdk_is_documented() -> None:
+    listed = set(re.findall(r"`([a-z_]+)`", (ROOT / "docs" / "errors.md").read_text()))
+    used = {
+        code: name
+        for name, tree in TREES.items()
+        if package_of(name) in {"sdk", "client", "testing"}
+        for code in coded(tree)
+    }
+    assert len(used) > 50
+    missing = [f"{code} (in {name})" for code, name in sorted(used.items()) if code not in listed]
+    assert not missing, f"not in docs/errors.md: {', '.join(missing)}"

@@ -133,10 +133,10 @@ class Terminals:
         child.start()
 
     def _listens(self) -> bool | None:
-        done = subprocess.run(
-            ["curl", "-s", "-m", "5", f"http://127.0.0.1:{self.service}/health"], check=False
-        )
-        return done.returncode == 0 or None
+        try:
+            return httpx.get(f"http://127.0.0.1:{self.service}/health", timeout=5).is_success or None
+        except httpx.TransportError:
+            return None
 
 
 @pytest.fixture(scope="module")
