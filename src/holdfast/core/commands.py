@@ -7,8 +7,9 @@ the entry exactly as the SDK wrote it: it is stored and replayed unread, because
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from holdfast.core.model import (
     FROM_INGRESS,
@@ -25,8 +26,7 @@ from holdfast.core.model import (
 )
 
 
-@dataclass(slots=True)
-class StartRequest:
+class StartRequest(Struct):
     """A wish for a new invocation, complete: nothing needs to be looked up to apply it.
 
     `id` and `row` were minted by the partition that owns the id (`row` 0: the owner mints it on arrival).
@@ -48,8 +48,7 @@ class StartRequest:
     trace_parent: str | None = None
 
 
-@dataclass(slots=True)
-class Plain:
+class Plain(Struct):
     """A command without effect of its own beyond the journal: run, eager state reads."""
 
     type: int
@@ -57,67 +56,58 @@ class Plain:
     completion_id: int | None = None
 
 
-@dataclass(slots=True)
-class Output:
+class Output(Struct):
     type: int
     raw: bytes
     result: Result
 
 
-@dataclass(slots=True)
-class SetState:
+class SetState(Struct):
     type: int
     raw: bytes
     key: bytes
     value: bytes
 
 
-@dataclass(slots=True)
-class ClearState:
+class ClearState(Struct):
     type: int
     raw: bytes
     key: bytes
 
 
-@dataclass(slots=True)
-class ClearAllState:
+class ClearAllState(Struct):
     type: int
     raw: bytes
 
 
-@dataclass(slots=True)
-class GetLazyState:
+class GetLazyState(Struct):
     type: int
     raw: bytes
     key: bytes
     completion_id: int
 
 
-@dataclass(slots=True)
-class GetLazyStateKeys:
+class GetLazyStateKeys(Struct):
     type: int
     raw: bytes
     completion_id: int
 
 
-@dataclass(slots=True)
-class GetPromise:
-    type: int
-    raw: bytes
-    key: str
-    completion_id: int
-
-
-@dataclass(slots=True)
-class PeekPromise:
+class GetPromise(Struct):
     type: int
     raw: bytes
     key: str
     completion_id: int
 
 
-@dataclass(slots=True)
-class CompletePromise:
+class PeekPromise(Struct):
+    type: int
+    raw: bytes
+    key: str
+    completion_id: int
+
+
+class CompletePromise(Struct):
     type: int
     raw: bytes
     key: str
@@ -125,16 +115,14 @@ class CompletePromise:
     completion_id: int
 
 
-@dataclass(slots=True)
-class Sleep:
+class Sleep(Struct):
     type: int
     raw: bytes
     wake_up_at: int
     completion_id: int
 
 
-@dataclass(slots=True)
-class Call:
+class Call(Struct):
     type: int
     raw: bytes
     request: StartRequest
@@ -143,8 +131,7 @@ class Call:
     completion_id: int
 
 
-@dataclass(slots=True)
-class Send:
+class Send(Struct):
     """A call without answer; `request.start_at` delays it."""
 
     type: int
@@ -154,8 +141,7 @@ class Send:
     id_completion_id: int
 
 
-@dataclass(slots=True)
-class SendSignal:
+class SendSignal(Struct):
     """Deliver a signal (an awakeable's completion included) to another invocation."""
 
     type: int
@@ -165,16 +151,14 @@ class SendSignal:
     result: SignalResult
 
 
-@dataclass(slots=True)
-class Attach:
+class Attach(Struct):
     type: int
     raw: bytes
     target: InvocationId
     completion_id: int
 
 
-@dataclass(slots=True)
-class GetOutput:
+class GetOutput(Struct):
     type: int
     raw: bytes
     target: InvocationId
@@ -201,8 +185,7 @@ Command: TypeAlias = (
 )
 
 
-@dataclass(slots=True)
-class RunProposal:
+class RunProposal(Struct):
     """The result of a run's closure; `ack` asks for a short acknowledgement instead of the value."""
 
     completion_id: int
@@ -210,13 +193,11 @@ class RunProposal:
     ack: bool
 
 
-@dataclass(slots=True)
-class End:
+class End(Struct):
     """The attempt finished the handler; the last Output in the journal is the result."""
 
 
-@dataclass(slots=True)
-class Suspend:
+class Suspend(Struct):
     """The attempt cannot go on before `awaiting` is satisfied; see `Suspended` for `known`."""
 
     awaiting: Await
@@ -231,8 +212,7 @@ class Behavior:
     FAIL = 2
 
 
-@dataclass(slots=True)
-class AttemptError:
+class AttemptError(Struct):
     """The attempt failed. `retry_after_ms` overrides the policy's delay for the next attempt;
     `jitter` in [0, 1) spreads retries and comes from the invoker, since core has no randomness."""
 

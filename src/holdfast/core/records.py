@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from holdfast.core.commands import Item, StartRequest
 from holdfast.core.messages import Message
 from holdfast.core.model import InvocationId, Row, SignalResult
 
 
-@dataclass(slots=True)
-class Start:
+class Start(Struct):
     """From ingress: accept a new invocation, or find the one that has its id already."""
 
     at: int
     request: StartRequest
 
 
-@dataclass(slots=True)
-class AttemptReport:
+class AttemptReport(Struct):
     """From the invoker: what attempt `attempt` of an invocation sent, in order.
 
     Ignored whole when that attempt has been replaced. `deployment` and `protocol_version` are what the
@@ -42,8 +41,7 @@ class TimerKind:
     RETRY = 2
 
 
-@dataclass(slots=True)
-class TimerFired:
+class TimerFired(Struct):
     """From the timer service: the timer (fire_at, kind, row, completion_id) is due."""
 
     at: int
@@ -53,8 +51,7 @@ class TimerFired:
     completion_id: int
 
 
-@dataclass(slots=True)
-class Signal:
+class Signal(Struct):
     """From ingress or admin: deliver a signal. A completed awakeable is one; CANCEL is one too."""
 
     at: int
@@ -63,32 +60,28 @@ class Signal:
     result: SignalResult
 
 
-@dataclass(slots=True)
-class Cancel:
+class Cancel(Struct):
     """From admin: ask an invocation to cancel itself; one that never started ends at once."""
 
     at: int
     id: InvocationId
 
 
-@dataclass(slots=True)
-class Kill:
+class Kill(Struct):
     """From admin: end an invocation and the calls it waits for, without asking them."""
 
     at: int
     id: InvocationId
 
 
-@dataclass(slots=True)
-class Pause:
+class Pause(Struct):
     """From admin: stop making attempts until somebody resumes it."""
 
     at: int
     id: InvocationId
 
 
-@dataclass(slots=True)
-class Resume:
+class Resume(Struct):
     """From admin: start the next attempt now; `deployment` and `protocol_version` pin it elsewhere."""
 
     at: int
@@ -97,8 +90,7 @@ class Resume:
     protocol_version: int | None = None
 
 
-@dataclass(slots=True)
-class Purge:
+class Purge(Struct):
     """Forget a completed invocation, or (journal_only) its journal."""
 
     at: int
@@ -106,8 +98,7 @@ class Purge:
     journal_only: bool = False
 
 
-@dataclass(slots=True)
-class RestartAsNew:
+class RestartAsNew(Struct):
     """Run a completed invocation again under the minted id `new_id` and row `new_row`.
 
     The first `keep_commands` commands and their completions are copied: 1 is the input alone.
@@ -122,8 +113,7 @@ class RestartAsNew:
     protocol_version: int | None = None
 
 
-@dataclass(slots=True)
-class ReplaceState:
+class ReplaceState(Struct):
     """From admin: replace an object's whole state, in its turn behind the object's lock.
 
     `version` (see `core.state`) guards against a change since it was read; a mismatch drops it.
@@ -135,31 +125,27 @@ class ReplaceState:
     version: str | None = None
 
 
-@dataclass(slots=True)
-class Lookup:
+class Lookup(Struct):
     """From ingress: the status and result of an invocation, read in log order."""
 
     at: int
     id: InvocationId
 
 
-@dataclass(slots=True)
-class Sweep:
+class Sweep(Struct):
     """From the retention sweep: these rows were seen past their retention. Rechecked when applied."""
 
     at: int
     rows: tuple[Row, ...]
 
 
-@dataclass(slots=True)
-class Recover:
+class Recover(Struct):
     """First record after opening: make attempts for everything that was in its turn when the log ended."""
 
     at: int
 
 
-@dataclass(slots=True)
-class Deliver:
+class Deliver(Struct):
     """From another partition: its outbox messages, numbered without gap from `first_sequence`.
 
     `rows` are fresh rows of this partition, one per message, for those that start an invocation.
@@ -172,8 +158,7 @@ class Deliver:
     rows: tuple[Row, ...]
 
 
-@dataclass(slots=True)
-class Delivered:
+class Delivered(Struct):
     """From the post: partition `destination` has made everything up to `sequence` durable."""
 
     at: int
