@@ -4,9 +4,8 @@ Instants are integer milliseconds since the epoch, durations integer millisecond
 24 raw bytes of the wire (protocol, "Identifiers"); a *row* is the partition's own sequential number of an
 invocation: storage keys start with it, because sequential integers are what a B-tree likes best.
 
-Some twenty small values are created per invocation, so they are `msgspec` structs: made in C, they cost a
-sixth less processor time per invocation than slotted dataclasses did. Nobody changes them after creation.
-`Invocation` is the one noun that is changed in place, by core only.
+Small values are created some twenty times per invocation, so they are `msgspec` structs, which are made in C.
+Nobody changes them after creation. `Invocation` is the one noun that is changed in place, by core only.
 """
 
 from __future__ import annotations
