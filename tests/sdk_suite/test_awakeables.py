@@ -37,6 +37,18 @@ def test_rejected_by_a_handler(family: Family) -> None:
     assert family.failure(invocation) == (503, "no coffee")
 
 
+def test_resolved_with_nothing(family: Family) -> None:
+    for by_http in (True, False):
+        invocation = family.started("Calls/awaits_anything", mark="awakeable ")
+        awakeable = family.effects.wait_for(invocation, "awakeable ")
+        if by_http:
+            answer = family.ingress.http.post(f"/restate/awakeables/{awakeable}/resolve")
+            assert answer.status_code == 202, answer.text
+        else:
+            family.call("Calls/resolves_with_nothing", awakeable)
+        assert family.result(invocation) == ["came", None]
+
+
 def test_two_at_once_in_either_order(family: Family) -> None:
     invocation = family.send("Calls/awaits_two")
     ids = [family.effects.wait_for(invocation, f"{label} ") for label in ("first", "second")]

@@ -24,7 +24,7 @@ from holdfast.client.wire import Request, Response, delay_text, header, idempote
 from holdfast.sdk.durations import Duration
 from holdfast.sdk.errors import SerdeError, UsageError
 from holdfast.sdk.remote import Target
-from holdfast.sdk.serde import JSON, Codec, Reader, Serde
+from holdfast.sdk.serde import JSON, Codec, Reader, Serde, serde_for
 
 T = TypeVar("T")
 I = TypeVar("I")  # noqa: E741 - input and output, as in Handler[I, O]
@@ -201,10 +201,12 @@ class Operations:
         return self._about("output of", "output", reference, output)
 
     def resolve_awakeable(self, awakeable_id: str, value: T, serde: Serde[T] | None) -> Operation[None]:
-        """Complete an awakeable with a value; plain JSON unless a serde is given."""
+        """Complete an awakeable with a value, written as its class says unless a serde is given."""
         what = f"resolve awakeable {awakeable_id}"
-        used = serde if serde is not None else cast("Serde[T]", JSON)
-        headers, body = self._payload(what, used, value, None)
+        # None would be no body at all, which servers do not take for a value.
+        if serde is None:
+            serde = cast("Serde[T]", JSON) if value is None else serde_for(type(value))
+        headers, body = self._payload(what, serde, value, None)
         return self._complete(what, awakeable_id, "resolve", headers, body)
 
     def reject_awakeable(self, awakeable_id: str, reason: str) -> Operation[None]:

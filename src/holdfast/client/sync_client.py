@@ -165,7 +165,8 @@ class SyncClient:
         """Complete an awakeable. The first result wins; a later one, or an unknown awakeable, is no error.
 
         Args:
-            value: of the type the handler awaits: plain JSON, or what `serde` writes.
+            value: of the type the handler awaits; `serde` where its own class does not say how it is
+                written (a list of models).
         Raises:
             IngressError: the id is not an awakeable's.
         """

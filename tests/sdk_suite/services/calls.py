@@ -204,6 +204,16 @@ def calls(prefix: str, leaf: holdfast.Service, **options: Unpack[ServiceKeywords
         return await awakeable
 
     @service.handler
+    async def awaits_anything(ctx: Context) -> list[object]:
+        awakeable = ctx.awakeable()
+        await mark(f"awakeable {awakeable.id}", ctx)
+        return ["came", await awakeable]
+
+    @service.handler
+    async def resolves_with_nothing(ctx: Context, id_: str) -> None:
+        ctx.resolve_awakeable(id_)
+
+    @service.handler
     async def resolves(ctx: Context, id_: str) -> None:
         ctx.resolve_awakeable(id_, Order("coffee", 2))
 
