@@ -102,7 +102,9 @@ class Generator:
             return (kind, number, rng.randint(1, 2), rng.random() < 0.5)
         if kind in ("sleep", "ctx_sleep"):
             return (kind, rng.choice((0, 1, 1, 2, 4)))
-        if kind in ("get", "set", "clear", "promise", "peek", "resolve", "signal"):
+        if kind == "get":
+            return (kind, rng.choice((*NAMES, "kept")))
+        if kind in ("set", "clear", "promise", "peek", "resolve", "signal"):
             return (kind, rng.choice(NAMES))
         if kind in ("awakeable", "awakeable_cancelled"):
             self.awakeables += self.times

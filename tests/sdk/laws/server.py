@@ -30,6 +30,8 @@ HANDLER = flow.handlers["play"]
 ACTIONS_MAX = 3000
 ATTEMPTS_MAX = 200
 RUN = int(MessageType.RUN_COMMAND)
+KEPT = b"kept"
+"""A key of the state that programs read and never write."""
 SILENT = (
     int(MessageType.SET_STATE_COMMAND), int(MessageType.CLEAR_STATE_COMMAND),
     int(MessageType.CLEAR_ALL_STATE_COMMAND), int(MessageType.OUTPUT_COMMAND),
@@ -109,7 +111,7 @@ class State:
         self.mode = mode
         # In partial mode one key comes with Start and the handler never writes: what is known must not depend
         # on where the replay starts, or a read would rightly be another kind of command.
-        self.values: dict[bytes, bytes] = {b"a": b'"first"', b"kept": b"1"}
+        self.values: dict[bytes, bytes] = {b"a": b'"first"', KEPT: b"1"}
 
     def apply(self, type_: int, body: bytes) -> None:
         if type_ == MessageType.SET_STATE_COMMAND:
@@ -124,7 +126,8 @@ class State:
     def start(self) -> dict[str, Any]:
         if self.mode == "eager":
             return {"state_map": tuple(sorted(self.values.items())), "partial_state": False}
-        return {"state_map": (), "partial_state": True}
+        known = {KEPT: self.values[KEPT]} if self.mode == "partial" and KEPT in self.values else {}
+        return {"state_map": tuple(known.items()), "partial_state": True}
 
 
 def start_frames(journal: list[bytes], state: State, seed: int, retry_count: int = 0) -> bytes:
@@ -144,11 +147,12 @@ class Server:
         self.program = program
         self.seed = seed & 0xFFFF
         self.version = rng.choice((5, 6, 7, 7))
-        self.state = State(rng.choice(("eager", "eager", "lazy")))
+        self.state = State(rng.choice(("eager", "eager", "lazy", "partial")))
         self.mode = rng.choice(("open", "open", "closed", "mixed"))
         self.hurry = rng.choice((0.1, 0.5, 0.9))
         self.cuts_left = rng.choice((0, 0, 1, 3))
         self.cancels_left = rng.choice((0, 0, 0, 1, 1, 2))
+        self.cancelled = False
         self.signals_left = 6
         self.now_ms = 1_767_225_600_000
         self.journal: list[bytes] = [packed(m.InputCommandMessage(value=m.Value(b"")))]
@@ -427,6 +431,7 @@ class Server:
             frame = packed(m.SignalNotificationMessage(idx=index, result=result))
         elif choice == "cancel":
             self.cancels_left -= 1
+            self.cancelled = True
             frame = packed(m.SignalNotificationMessage(idx=1, result=m.VOID))
         else:
             self.signals_left -= choice == "name"

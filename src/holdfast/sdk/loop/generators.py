@@ -61,7 +61,8 @@ class OpenGenerators:
         elif _collecting or asyncio.events._get_running_loop() is not self._loop:
             self._kept.append(generator)
         else:
-            self._loop.create_task(generator.aclose(), name=CLOSING)
+            # Not at once, as in every asyncio loop: a program has the same order of events on all of them.
+            self._loop.call_soon(self._close, generator)
 
     def _begin(self, generator: Generator) -> None:
         self._begun.append(weakref.ref(generator))
@@ -76,8 +77,7 @@ class OpenGenerators:
         kept, self._kept = [*self._kept, *begun], []
         self._begun.clear()
         for generator in filter(_is_open, kept):
-            if self._loop is not None:
-                self._loop.create_task(generator.aclose(), name=CLOSING)
+            self._close(generator)
 
     def close(self) -> None:
         """The loop is closed; what is dropped from now on can only be unwound."""
@@ -85,6 +85,10 @@ class OpenGenerators:
         for generator in self._kept:
             _unwind(generator)
         self._kept.clear()
+
+    def _close(self, generator: Generator) -> None:
+        if self._loop is not None:
+            self._loop.create_task(generator.aclose(), name=CLOSING)
 
 
 def _is_open(generator: Generator | None) -> bool:
