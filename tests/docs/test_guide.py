@@ -92,6 +92,22 @@ testing.run([racing.app, shop.app], scenario, always_replay=True)
     run(folder, sys.executable, "-c", program)
 
 
+def test_the_first_example_of_the_readme_does_what_it_says(tmp_path: Path) -> None:
+    (tmp_path / "greeter.py").write_text(files(README)["greeter.py"], encoding="utf-8")
+    run(tmp_path, "ruff", "format", "--check", "--config", str(ROOT / "ruff.toml"), ".")
+    program = """
+import greeter
+import holdfast.testing as testing
+
+async def scenario(env: testing.Harness) -> None:
+    assert (await env.call(greeter.greet, "Ada")).startswith("Hello Ada, your number is ")
+    assert env.journal(greeter.greet).steps == ["randint"]
+
+testing.crash_everywhere(greeter.app, scenario, always_replay=True)
+"""
+    run(tmp_path, sys.executable, "-c", program)
+
+
 class Terminals:
     """The terminals of somebody who follows the guide: long commands run on, others are waited for."""
 
