@@ -1,7 +1,7 @@
 """`holdfast journal`: save an invocation's journal from a running server, for `holdfast replay-check`.
 
-Needs a Holdfast server: the entries are taken as they are on the wire, which other servers do not keep.
-Export invocations that are suspended, paused or completed; one that runs may grow while it is read.
+Takes the entries as they are on the wire, so the server has to keep them like that; Holdfast does. Export
+invocations that are suspended, paused or completed; one that runs may grow while it is read.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """An invocation's journal as a file, by way of the server's SQL.
 
-Three queries, not one transaction: `holdfast journal` says which invocations to export.
+Three queries, not one transaction: `holdfast journal` says which invocations to export. The random seed is not
+stored anywhere; it is made of the id as Holdfast's server does it. Journals of other servers replay, too, where
+those keep entries as on the wire, except for what a handler makes of `ctx.random`.
 """
 
 from __future__ import annotations
@@ -94,9 +96,8 @@ def _entry(row: Row) -> tuple[int, bytes]:
     try:
         messages.NotificationTemplate.decode(body) if is_notification(type_) else messages.decode(type_, body)
     except ProtocolError as error:
-        raise ExportError(
-            f"entry {row['index']} is not as on the wire ({error.message}); is this a Holdfast server?"
-        ) from None
+        said = f"entry {row['index']} is not as on the wire ({error.message})"
+        raise ExportError(f"{said}; journals of this server cannot be exported") from None
     return type_, body
 
 
@@ -104,7 +105,8 @@ def _bytes(value: object) -> bytes:
     try:
         return bytes.fromhex(str(value))
     except ValueError:
-        raise ExportError(f"the server gave {value!r:.80} for bytes; is this a Holdfast server?") from None
+        said = f"the server gave {value!r:.80} for bytes"
+        raise ExportError(f"{said}; journals of this server cannot be exported") from None
 
 
 def _quoted(text: str) -> str:

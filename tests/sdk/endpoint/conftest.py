@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from harness import Effects, HoldfastServer
+from harness import Effects, Server, new_server
 from sdk.endpoint.ways import WAYS, Deployed
 
 from holdfast.protocol.identity import RequestSigner
@@ -54,9 +54,10 @@ def deployed(work_dir: Path, effects: Effects, signer: RequestSigner) -> Iterato
 
 
 @pytest.fixture(scope="session")
-def server(work_dir: Path, key_file: Path, deployed: dict[str, Deployed]) -> Iterator[HoldfastServer]:
+def server(work_dir: Path, key_file: Path, deployed: dict[str, Deployed]) -> Iterator[Server]:
     """It signs, and knows every way."""
-    started = HoldfastServer(work_dir / "server", env={"HOLDFAST_IDENTITY_KEY_FILE": str(key_file)})
+    settings = ("HOLDFAST_IDENTITY_KEY_FILE", "RESTATE_REQUEST_IDENTITY_PRIVATE_KEY_PEM_FILE")
+    started = new_server(work_dir / "server", dict.fromkeys(settings, str(key_file)))
     try:
         started.start()
         with started.admin() as admin:

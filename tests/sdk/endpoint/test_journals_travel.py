@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from harness import Effects, HoldfastServer
+from harness import Effects, Server
 from sdk.endpoint.ways import HOLDFAST, MODULE, TESTS
 
 pytestmark = pytest.mark.e2e
@@ -26,7 +26,7 @@ def holdfast(*arguments: str | Path, **env: str) -> subprocess.CompletedProcess[
 
 @pytest.mark.parametrize("way", ["Granian", "Uvicorn"])
 def test_a_journal_is_exported_and_replayed(
-    way: str, server: HoldfastServer, effects: Effects, tmp_path: Path
+    way: str, server: Server, effects: Effects, tmp_path: Path
 ) -> None:
     with server.ingress() as ingress, server.admin() as admin:
         done = ingress.send(f"/{way}Trips/book", 3)
@@ -48,7 +48,7 @@ def test_a_journal_is_exported_and_replayed(
     assert f"the app has no handler {way}Trips/book" in other.stdout
 
 
-def test_what_cannot_be_exported(server: HoldfastServer, tmp_path: Path) -> None:
+def test_what_cannot_be_exported(server: Server, tmp_path: Path) -> None:
     unknown = "inv_1hv0BfkPXgbN4uOwB6SSXNDvcoDodxyNyw"
     for arguments, words in [
         (("nonsense", "--admin", server.admin_url), "no invocation id"),

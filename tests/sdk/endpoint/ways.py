@@ -23,7 +23,7 @@ class Way:
         command: `{port}` is filled in.
         http_11: how it is registered.
         path: where the app is.
-        duplex: whether one attempt goes through all waits.
+        duplex: whether one attempt goes through all waits; None: as the server likes.
         env: for the process.
     """
 
@@ -31,7 +31,7 @@ class Way:
     command: tuple[str, ...]
     http_11: bool
     path: str = ""
-    duplex: bool = False
+    duplex: bool | None = False
     env: tuple[tuple[str, str], ...] = ()
 
 
@@ -44,7 +44,7 @@ WAYS = (
     Way("Hypercorn", (*_HYPERCORN, f"{MODULE}:app"), False, duplex=True),
     Way("Uvicorn", (*_UVICORN, f"{MODULE}:app"), True),
     Way("FastApi", (*_UVICORN, f"{MODULE}:site"), True, path="/agents"),
-    Way("Granian11", (HOLDFAST, "serve", f"{MODULE}:app", "--port", "{port}"), True, env=_FULL_DUPLEX),
+    Way("Granian11", (HOLDFAST, "serve", f"{MODULE}:app", "--port", "{port}"), True, "", None, _FULL_DUPLEX),
     Way("Lambda", (sys.executable, "-m", "sdk.endpoint.lambda_shim"), True),
 )
 
