@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import gc
 import json
 import logging
 import os
@@ -371,6 +372,20 @@ def test_the_error_is_raised_at_the_call_and_ends_all_durable_work() -> None:
     assert [getattr(error, "code", type(error).__name__) for error in seen] == [
         "unrecorded_io", "unrecorded_io", "AttemptEnded"
     ]  # fmt: skip
+
+
+def test_an_error_nobody_catches_is_reported_once(caplog: pytest.LogCaptureFixture) -> None:
+    service = Service("Plain")
+
+    @service.handler
+    async def act(ctx: Context) -> float:
+        return time.time()
+
+    fed = watched(act).begin(b"")
+    assert "time.time" in failure(fed)
+    del fed
+    gc.collect()
+    assert caplog.records == []
 
 
 def test_the_loops_own_refusals_reach_the_developer_too() -> None:

@@ -67,6 +67,7 @@ class StrictLoop(DurableLoop):
     def __init__(self, timers: DurableTimers) -> None:
         super().__init__(timers)
         self._refusal: UsageError | None = None
+        self._raised: UsageError | None = None
         _add_audit_hook()
 
     def run_until_quiet(self) -> None:
@@ -88,8 +89,13 @@ class StrictLoop(DurableLoop):
             if watched:
                 sys.setprofile(None)
         if self._refusal is not None:
-            error, self._refusal = self._refusal, None
-            raise error
+            self._raised, self._refusal = self._refusal, None
+            raise self._raised
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """As of `DurableLoop`, without what the attempt fails with: that is reported already."""
+        if self._raised is None or context.get("exception") is not self._raised:
+            super().call_exception_handler(context)
 
     def refused(self, error: UsageError) -> None:
         """Handler code did what it must not: nothing durable comes after it."""
