@@ -1,8 +1,8 @@
 """An invocation's journal as a file, by way of the server's SQL.
 
-Three queries, not one transaction: `holdfast journal` says which invocations to export. The random seed is not
-stored anywhere; it is made of the id as Holdfast's server does it. Journals of other servers replay, too, where
-those keep entries as on the wire, except for what a handler makes of `ctx.random`.
+Three queries, not one transaction: `holdfast journal` says which invocations to export. The random seed is
+stored nowhere; it is made of the id as Holdfast's server does it. Journals of other servers that keep entries
+as on the wire replay, too, except for what a handler makes of `ctx.random`.
 """
 
 from __future__ import annotations
