@@ -13,7 +13,7 @@ _STANDARD = str(Path(sys.modules["asyncio"].__file__ or "").resolve().parent.par
 def call_site() -> str:
     """`file.py:12 in function` of the innermost frame that is neither ours nor the standard library's; empty
     when there is none."""
-    frame = sys._getframe(1)
+    frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
     while True:
         if place := _place(frame):
             return place

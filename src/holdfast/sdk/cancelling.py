@@ -22,6 +22,7 @@ from holdfast.protocol.commands import SendSignalCommandMessage
 from holdfast.protocol.framing import MessageType
 from holdfast.protocol.results import VOID
 from holdfast.sdk.errors import InvocationCancelled
+from holdfast.sdk.loop.durable_loop import waiter_of
 from holdfast.sdk.vm.machine import CANCEL_SIGNAL, Machine
 from holdfast.sdk.waits import DurableFuture, IdFuture
 
@@ -104,7 +105,7 @@ class Cancellation:
 
     def _interrupt(self, tasks: "Sequence[asyncio.Task[Any]]") -> bool:
         for task in tasks:
-            waiter = task._fut_waiter  # type: ignore[attr-defined]
+            waiter = waiter_of(task)
             # One that waits for another task hears of it from there.
             if waiter is None or waiter.done() or isinstance(waiter, asyncio.Task | _GatheringFuture):
                 continue

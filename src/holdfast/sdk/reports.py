@@ -1,6 +1,7 @@
 """What an attempt says when something goes wrong: reports for the server, errors for the handler."""
 
 import traceback
+from typing import cast
 
 from holdfast.protocol.control import ErrorBehavior, ErrorMessage
 from holdfast.protocol.framing import MessageType
@@ -21,7 +22,8 @@ def terminal_of(error: BaseException) -> TerminalError | None:
     if isinstance(error, TerminalError):
         return error
     if isinstance(error, BaseExceptionGroup):
-        inner = [terminal_of(one) for one in error.exceptions]
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        inner = [terminal_of(one) for one in group.exceptions]
         found = [one for one in inner if one is not None]
         if len(found) == len(inner):
             return found[0]

@@ -11,7 +11,7 @@ import asyncio
 from typing import Any
 
 from holdfast.sdk.errors import AttemptEnded, UsageError
-from holdfast.sdk.loop.durable_loop import DurableLoop
+from holdfast.sdk.loop.durable_loop import DurableLoop, waiter_of
 
 ROUNDS_MAX = 100
 CALLBACKS_PER_ROUND_MAX = 10_000
@@ -33,7 +33,7 @@ def take_down(loop: DurableLoop, main: "asyncio.Task[Any] | None") -> None:
     while (tasks or loop.ready) and rounds:
         rounds -= 1
         for task in tasks:
-            waiter = task._fut_waiter  # type: ignore[attr-defined]
+            waiter = waiter_of(task)
             if waiter is not None and not isinstance(waiter, asyncio.Task) and not waiter.done():
                 waiter.set_exception(AttemptEnded())
         try:

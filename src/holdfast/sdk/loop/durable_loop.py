@@ -235,7 +235,9 @@ class DurableLoop(asyncio.AbstractEventLoop):
         context: Context | None = None,
         **_newer: object,
     ) -> "asyncio.Task[T]":
-        task = OrderedTask(coro, loop=self, name=name or "durable", context=context)
+        task = OrderedTask(
+            cast("Coroutine[Any, Any, T]", coro), loop=self, name=name or "durable", context=context
+        )
         self._tasks.append(task)
         if len(self._tasks) >= self._tasks_looked_at:
             # Amortised: the list is at most twice as long as there are open tasks.
@@ -292,6 +294,11 @@ class DurableLoop(asyncio.AbstractEventLoop):
 
     def _timer_handle_cancelled(self, handle: object) -> None:
         """Part of what some libraries expect of a loop; cancelled timers need no accounting here."""
+
+
+def waiter_of(task: "asyncio.Task[Any]") -> "asyncio.Future[Any] | None":
+    """What a task that is not running waits for; None when it is about to run."""
+    return cast("asyncio.Future[Any] | None", task._fut_waiter)  # type: ignore[attr-defined]
 
 
 def _refusal(name: str, cure: str) -> Callable[..., NoReturn]:

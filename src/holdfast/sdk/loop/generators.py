@@ -19,7 +19,7 @@ from contextlib import suppress
 from typing import Any, TypeAlias
 
 Generator: TypeAlias = AsyncGenerator[Any, Any]
-Hooks: TypeAlias = "sys._asyncgen_hooks"
+Hooks: TypeAlias = tuple[Any, Any]
 
 CLOSING = "closing a generator"
 BEGUN_LOOKED_AT_MIN = 64

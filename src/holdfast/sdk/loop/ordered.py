@@ -59,12 +59,13 @@ def order_sets_of(loop_type: type) -> None:
 
     def ordered(items: Iterable[Any] = ()) -> set[Any]:
         loop = asyncio.events._get_running_loop()
-        if isinstance(loop, loop_type) and sys._getframe(1).f_code is not forbids_coroutines:
+        caller = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
+        if isinstance(loop, loop_type) and caller.f_code is not forbids_coroutines:
             return {asyncio.ensure_future(item, loop=loop) for item in dict.fromkeys(items)}
         return set(items)
 
     def hash_of_gathering(self: Any) -> int:
         return hash(self._children[0])
 
-    vars(tasks)["set"] = ordered
+    tasks.__dict__["set"] = ordered
     tasks._GatheringFuture.__hash__ = hash_of_gathering  # type: ignore[attr-defined]
