@@ -35,8 +35,12 @@ WORKERS_MAX = 256
 ATTEMPTS_MAX = 16_384
 """At once, of one worker; further requests wait."""
 
-STREAMS_MAX = 4096
-"""At once on one HTTP/2 connection."""
+STREAMS_DEFAULT = 4096
+"""At once on one HTTP/2 connection. Connections are shared out among workers, streams are not: with fewer
+streams on each, a server opens more of them. One that opens no second connection would then wait."""
+
+STREAMS_MIN = 10
+"""Granian's own bound."""
 
 WINDOW_BYTES = 2 * 1024 * 1024
 """Per stream. Journals longer than this are read as fast as they are replayed."""
@@ -57,6 +61,12 @@ def add_parser(commands: Commands) -> None:
         "--port", type=_port, help=f"port to bind [the variable {PORT_VARIABLE}, else {PORT_DEFAULT}]"
     )
     parser.add_argument("--workers", type=_workers, default=1, help="processes [1]")
+    parser.add_argument(
+        "--streams",
+        type=_streams,
+        default=STREAMS_DEFAULT,
+        help=f"attempts at once on one connection; fewer spread over more workers [{STREAMS_DEFAULT}]",
+    )
     parser.add_argument("--log-level", choices=LOG_LEVELS, default="info", help="least level shown [info]")
     parser.add_argument(
         "--grace",
@@ -125,7 +135,7 @@ def _serve(arguments: argparse.Namespace, port: int) -> int:
         http2_settings=HTTP2Settings(
             initial_connection_window_size=CONNECTION_WINDOW_BYTES,
             initial_stream_window_size=WINDOW_BYTES,
-            max_concurrent_streams=STREAMS_MAX,
+            max_concurrent_streams=arguments.streams,
         ),
         log_level=LogLevels.debug if arguments.log_level == "debug" else LogLevels.warning,
         log_dictconfig=_logging(arguments.log_level.upper()),
@@ -177,6 +187,12 @@ def _port(text: str) -> int:
 def _workers(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) <= WORKERS_MAX:
         raise argparse.ArgumentTypeError(f"{text!r} workers; expected 1 to {WORKERS_MAX}")
+    return int(text)
+
+
+def _streams(text: str) -> int:
+    if not text.isdecimal() or not STREAMS_MIN <= int(text) <= ATTEMPTS_MAX:
+        raise argparse.ArgumentTypeError(f"{text!r} streams; expected {STREAMS_MIN} to {ATTEMPTS_MAX}")
     return int(text)
 
 
