@@ -171,6 +171,31 @@ def test_a_context_in_a_thread() -> None:
     assert seen[0].code == "context_in_step"
 
 
+@pytest.mark.parametrize("what", ["event", "queue", "task"])
+def test_waking_the_handler_from_a_step(what: str) -> None:
+    """Goal: no replay can go another way. Method: a step hands its result over by an asyncio primitive."""
+
+    async def handler(ctx: Context) -> None:
+        event = asyncio.Event()
+        queue: asyncio.Queue[int] = asyncio.Queue()
+        waiting = asyncio.create_task(event.wait())
+        taking = asyncio.create_task(queue.get())
+        await asyncio.sleep(0)
+
+        async def hand_over() -> None:
+            if what == "event":
+                event.set()
+            elif what == "queue":
+                queue.put_nowait(1)
+            else:
+                waiting.cancel()
+
+        await ctx.run(hand_over)
+        await asyncio.gather(waiting, taking)
+
+    failed(served(handler).begin(b"").finish_step(), "woken_from_outside")
+
+
 def test_a_context_kept_after_the_end() -> None:
     kept: list[Context] = []
 
@@ -278,6 +303,17 @@ def test_a_retryable_error_says_when() -> None:
         raise holdfast.RetryableError("busy", retry_after=3)
 
     assert served(handler).begin(b"").error().next_retry_delay == 3000
+
+
+def test_an_error_without_a_text() -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no")
+
+    async def handler(ctx: Context) -> None:
+        raise Mute
+
+    assert "Mute" in served(handler).begin(b"").error().message
 
 
 def test_a_huge_error_text_is_cut() -> None:

@@ -245,6 +245,8 @@ class Attempt:
 
     def _pump(self) -> None:
         """Run the handler as far as it can go."""
+        loop = self.loop
+        loop.driven = True
         try:
             self._drive(self._task or self._start())
         except ProtocolError as error:
@@ -260,6 +262,8 @@ class Attempt:
             # A serde, a codec or a callback of the user's may raise anything, and a task that raises
             # SystemExit or KeyboardInterrupt raises it here as well. The attempt fails, the process goes on.
             self._fail_attempt(report_of(error, PAST_EXCEPT if not isinstance(error, Exception) else ""))
+        finally:
+            loop.driven = False
         if self._failing is not None:
             self._settle_failure()
         self._port.flush()

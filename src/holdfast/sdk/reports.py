@@ -51,7 +51,10 @@ def report_of(error: BaseException, prefix: str = "") -> ErrorMessage:
 
 
 def _text(error: BaseException) -> str:
-    text = f"{type(error).__name__}: {error}"
+    try:
+        text = f"{type(error).__name__}: {error}"
+    except Exception:
+        text = f"{type(error).__name__} (its text cannot be had: its __str__ raises)"
     return text if len(text) <= TEXT_CHARS_MAX else text[:TEXT_CHARS_MAX] + "..."
 
 

@@ -42,6 +42,12 @@ otherwise hold the whole process for ever: nothing can change while it spins."""
 REFUSALS_MAX = 1000
 """How often handler code that goes on after the end of its attempt is told so."""
 
+WOKEN_FROM_OUTSIDE = (
+    "an Event, a Queue, a Future or a task of the handler was touched outside the handler's own code: in a "
+    "step, a thread or another event loop. The journal does not know of that, so a replay would go another "
+    "way. Return the value from the step, or complete an awakeable"
+)
+
 DELAY_S_MAX = 10 * 365 * 24 * 3600
 """The longest durable timer, ten years; a longer one is more likely a unit mistaken."""
 
@@ -127,6 +133,8 @@ class DurableLoop(asyncio.AbstractEventLoop):
         self._timers = timers
         self._time_s = 0.0
         self._closed = False
+        self.driven = False
+        """Set while the attempt delivers something and the loop runs; at other times nothing may wake it."""
         self.ending = False
         """Once set, every new future fails with `AttemptEnded`: the attempt is being taken down."""
         self._tasks: list[asyncio.Task[Any]] = []
@@ -179,6 +187,8 @@ class DurableLoop(asyncio.AbstractEventLoop):
     def call_soon(  # type: ignore[override]
         self, callback: Callable[..., object], *args: object, context: Context | None = None
     ) -> Ready:
+        if not self.driven and not self.ending:
+            raise UsageError("woken_from_outside", WOKEN_FROM_OUTSIDE)
         handle = Ready(callback, args, copy_context() if context is None else context)
         self.ready.append(handle)
         return handle
