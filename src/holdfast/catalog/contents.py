@@ -141,7 +141,7 @@ def move(contents: Contents, id_: str, found: Discovered) -> tuple[Contents, Reg
         endpoint=found.endpoint,
         uri=found.uri,
         http_version=found.http_version,
-        mode=mode_of(known.manifest, found.endpoint),
+        mode=mode_of(known.manifest),
         additional_headers=_given(found.headers, known.deployment.additional_headers, ()),
     )
     return _with(contents, replace(known, deployment=moved), {}), replace(known, deployment=moved)
@@ -217,10 +217,10 @@ def services_of(registered: Registered, defaults: Defaults) -> dict[str, Service
     return services
 
 
-def mode_of(manifest: Manifest, endpoint: Endpoint) -> Mode:
-    """How to talk to it. HTTP/1.1 servers often answer only after the request has ended, so a manifest that
-    asks for streams gets none there; every SDK copes, since a stream may also end early."""
-    if manifest.protocol_mode is ProtocolMode.BIDI_STREAM and not endpoint.http11:
+def mode_of(manifest: Manifest) -> Mode:
+    """How to talk to it: as its manifest says, over HTTP/1.1 too, whose chunked bodies may go both ways at
+    once. A server that does answer only after the request has ended costs one inactivity timeout per wait."""
+    if manifest.protocol_mode is ProtocolMode.BIDI_STREAM:
         return Mode.BIDI_STREAM
     return Mode.REQUEST_RESPONSE
 
@@ -237,7 +237,7 @@ def _deployment(found: Discovered, known: Registered | None, id_: str, created_a
         id=id_ if old is None else old.id,
         uri=found.uri,
         endpoint=found.endpoint,
-        mode=mode_of(found.manifest, found.endpoint),
+        mode=mode_of(found.manifest),
         http_version=found.http_version,
         min_protocol_version=found.manifest.min_protocol_version,
         max_protocol_version=found.manifest.max_protocol_version,

@@ -221,7 +221,7 @@ class CatalogFile:
             id=row.id,
             uri=row.uri,
             endpoint=endpoint,
-            mode=mode_of(manifest, endpoint),
+            mode=mode_of(manifest),
             http_version=row.http_version,
             min_protocol_version=manifest.min_protocol_version,
             max_protocol_version=manifest.max_protocol_version,
