@@ -22,6 +22,7 @@ from pydantic import BaseModel, Field
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 from typing_extensions import TypedDict as ExtendedTypedDict
 
+from holdfast.sdk.errors import SerializeError
 from holdfast.sdk.serde import BYTES, JSON, NOTHING, Serde, serde_for
 from holdfast.sdk.serde.json_serde import JsonSerde
 from holdfast.sdk.serde.pydantic_serde import PydanticSerde
@@ -186,6 +187,31 @@ def test_every_kind_of_type_comes_back(annotation: Any, value: Any) -> None:
     assert serde.content_type == "application/json"
     json.loads(data)
     assert serde_for(annotation) is serde
+
+
+class Item(BaseModel):
+    name: str
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value"),
+    [
+        (tuple[str, int], ["a", 1]),
+        (tuple[str, ...], ["a", "b"]),
+        (tuple[str, Any], ["a", {"b": [1]}]),
+        (tuple[Item, Item], [Item(name="a"), Item(name="b")]),
+    ],
+)
+def test_what_gather_gives_is_the_tuple_that_type_checkers_take_it_for(annotation: Any, value: Any) -> None:
+    serde: Serde[Any] = serde_for(annotation)
+    assert serde.deserialize(serde.serialize(value)) == tuple(value)
+
+
+def test_a_list_for_a_tuple_is_checked_like_one() -> None:
+    with pytest.raises(SerializeError, match=r"value\[1\] is of type tuple"):
+        serde_for(tuple[str, Any]).serialize(["a", (1, 2)])
+    with pytest.raises(SerializeError, match="a value of type dict"):
+        serde_for(tuple[str, str] | None).serialize({"a": 1})
 
 
 def test_who_reads_what() -> None:

@@ -1,7 +1,7 @@
 """JSON by pydantic: models, and what msgspec cannot read. The only module that imports pydantic."""
 
 from collections.abc import Sequence, Set
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, get_origin
 
 import msgspec
 from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapter, ValidationError
@@ -24,7 +24,7 @@ class PydanticSerde:
             not defined yet.
     """
 
-    __slots__ = ("_adapter", "_nullable", "_ordered", "annotation", "content_type")
+    __slots__ = ("_adapter", "_is_tuple", "_nullable", "_ordered", "annotation", "content_type")
 
     def __init__(self, annotation: Any, reason: str) -> None:
         self.annotation = annotation
@@ -45,9 +45,12 @@ class PydanticSerde:
             ) from error
         self._nullable = accepts_none(annotation)
         self._ordered = not _mentions_unordered(schema)
+        self._is_tuple = get_origin(annotation) is tuple
 
     def serialize(self, value: Any, /) -> bytes:
         """The value as JSON, dicts and sets in order."""
+        if self._is_tuple and value.__class__ is list:  # what asyncio.gather gives
+            value = tuple(value)
         try:
             data = self._adapter.dump_json(value, by_alias=True, warnings="error")
             if self._ordered:

@@ -137,6 +137,9 @@ def _classes_of(member: object) -> tuple[type, ...] | None:
         return (float, int)
     if is_typeddict(cls):
         return (dict,)
+    if cls is tuple:
+        # What asyncio.gather gives is a list, and a tuple to type checkers. Read back, it is the tuple.
+        return (tuple, list)
     return (cls,)
 
 
