@@ -37,7 +37,7 @@ class Child:
     folder: Path
     environment: Mapping[str, str]
     log: Path
-    pids: list[int] = field(default_factory=list)
+    pids: list[int] = field(default_factory=list[int])
     _process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> int:

@@ -12,14 +12,15 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import httpx
 import pytest
 
 from examples.claim_agent.processes import Child, Children, free_port
-from examples.claim_agent.server_view import ServerView, until
+from examples.claim_agent.server_view import DemoError, ServerView, until
 from tests.docs.blocks import blocks, commands, files
 
 ROOT = Path(__file__).parents[2]
@@ -27,6 +28,7 @@ GUIDE = ROOT / "docs" / "guide.md"
 README = ROOT / "README.md"
 BIN = Path(sys.executable).parent
 DEADLINE_S = 240
+T = TypeVar("T")
 LANGUAGES = {"python", "sh"}
 
 
@@ -66,9 +68,14 @@ def test_the_files_are_formatted_as_the_project_is(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_files_type_check(folder: Path) -> None:
-    """In mypy's strict mode, as a user's project would be."""
-    assert "no issues found" in run(folder, sys.executable, "-m", "mypy", "--strict", *files(GUIDE))
+@pytest.mark.parametrize("checker", ["mypy", "pyright"])
+def test_the_files_type_check(folder: Path, checker: str) -> None:
+    """In the checkers' strict modes, as a user's project would be."""
+    strict = {"typeCheckingMode": "strict", "venvPath": str(BIN.parents[1]), "venv": BIN.parent.name}
+    (folder / "pyrightconfig.json").write_text(json.dumps(strict), encoding="utf-8")
+    (folder / "mypy.ini").write_text("[mypy]\nstrict = true\n", encoding="utf-8")
+    said = run(folder, sys.executable, "-m", checker, *(files(GUIDE) if checker == "mypy" else []))
+    assert "no issues found" in said or "0 errors" in said
 
 
 @pytest.mark.parametrize("name", [name for name in files(GUIDE) if name.startswith("test_")])
@@ -124,19 +131,27 @@ class Terminals:
         if words[:2] == ["holdfast", "server"]:
             bind = ("--ingress-bind", f"127.0.0.1:{self.ingress}", "--admin-bind", f"127.0.0.1:{self.admin}")
             self._start("server", (*words, *bind))
-            until("the server to answer", self.view.ready)
+            self.until("the server to answer", self.view.ready)
             return ""
         if words[:2] == ["holdfast", "serve"]:
             if "service" in self.running:
                 self.running.pop("service").kill()
             self._start(words[2], (*words, "--port", str(self.service)))
             self.running["service"] = self.running[words[2]]
-            until("the service to listen", self._listens)
+            self.until("the service to listen", self._listens)
             return ""
         assert words[0] == "curl", line
         for default, port in (("8080", self.ingress), ("9070", self.admin), ("9080", self.service)):
             line = line.replace(f"localhost:{default}", f"127.0.0.1:{port}")
         return run(self.folder, "sh", "-c", line.replace("curl ", "curl -sS --fail-with-body -m 60 ", 1))
+
+    def until(self, what: str, ask: Callable[[], T | None]) -> T:
+        """As `until`, with what the programs wrote when it is in vain."""
+        try:
+            return until(what, ask)
+        except DemoError as error:
+            error.add_note(self.children.tails())
+            raise
 
     def restart(self, name: str) -> None:
         """kill -9, and the same command again."""
@@ -169,10 +184,10 @@ def test_the_ten_minutes(folder: Path, terminals: Terminals) -> None:
     for line in (server, service, register):
         terminals.type_in(line)
     sent = json.loads(terminals.type_in(call.replace("/greet ", "/greet/send ")))["invocationId"]
-    until("the step to be journaled", lambda: terminals.view.journal(sent))
+    terminals.until("the step to be journaled", lambda: terminals.view.journal(sent))
     terminals.restart("service")
     terminals.restart("server")
-    until("the server to answer", terminals.view.ready)
+    terminals.until("the server to answer", terminals.view.ready)
     answer = terminals.type_in(f"curl localhost:8080/restate/invocation/{sent}/attach")
     drawn = re.findall(r"drew (\d+)", (folder / "greeter-app.log").read_text())
     assert answer == f'"Hello Ada, your number is {drawn[-1]}"'
@@ -181,10 +196,10 @@ def test_the_ten_minutes(folder: Path, terminals: Terminals) -> None:
     terminals.type_in(serve)
     terminals.type_in(register)
     sent = json.loads(terminals.type_in(submit))["invocationId"]
-    until("it to wait for the human", lambda: len(terminals.view.journal(sent) or []) == 4 or None)
+    terminals.until("it to wait for the human", lambda: len(terminals.view.journal(sent) or []) == 4 or None)
     terminals.restart("service")
     terminals.restart("server")
-    until("the server to answer", terminals.view.ready)
+    terminals.until("the server to answer", terminals.view.ready)
     terminals.type_in(approve)
     assert terminals.type_in(attach) == '"Done. refund: paid for order-7"'
     calls = re.findall(r"model call \d", (folder / "agent-app.log").read_text())
