@@ -246,6 +246,7 @@ def calls(prefix: str, leaf: holdfast.Service, **options: Unpack[ServiceKeywords
             "id": request.invocation_id,
             "same": request.invocation_id == ctx.invocation_id,
             "key": request.key,
+            "idempotency_key": request.idempotency_key,
             "headers": {name: text for name, text in request.headers.items() if name.startswith("x-")},
             "body": request.body.decode(),
             "value": value,
