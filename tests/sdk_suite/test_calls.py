@@ -57,9 +57,10 @@ def test_a_send(family: Family) -> None:
 
 
 def test_a_delayed_send(family: Family) -> None:
-    sent = str(family.call("Calls/sends", 0.2))
-    assert family.effects.of(sent) == []
-    family.effects.wait_for(sent, "sent")
+    family.effects.wait_for(str(family.call("Calls/sends", 0.05)), "sent")
+    later = str(family.call("Calls/sends", 3600))
+    family.admin.wait_status(later, "scheduled")
+    assert family.effects.of(later) == []
 
 
 def test_a_callee_is_cancelled(family: Family) -> None:

@@ -112,3 +112,14 @@ def test_paused_and_resumed(families: dict[str, Family]) -> None:
         family.ingress.post(f"/restate/awakeables/{awakeable}/resolve", {"item": "tea", "count": 1})
         assert family.admin.patch(invocation, "resume").status_code == 200
         assert family.result(invocation) == ["Order", "tea", 1]
+
+
+@pytest.mark.parametrize("prefix", ["V7", "V7Idle", "V7Rr"])
+def test_more_attempts_at_once_than_a_connection_has_streams(
+    families: dict[str, Family], prefix: str
+) -> None:
+    """Callers hold their streams open while they wait for callees, which need streams, too."""
+    family = families[prefix]
+    with ThreadPoolExecutor(32) as pool:
+        sent = pool.map(lambda _: family.send("Tangles/a_long_step_beside_calls"), range(300))
+        assert list(pool.map(family.result, sent)) == [["long", 1, None, 2]] * 300
