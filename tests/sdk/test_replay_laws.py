@@ -44,7 +44,7 @@ def sets_in_chance_order(patch: pytest.MonkeyPatch) -> None:
 
 
 def two_notifications_at_once(patch: pytest.MonkeyPatch) -> None:
-    deliver = Attempt._deliver
+    deliver = Attempt.deliver
 
     def deliver_two(self: Attempt, notification: Any) -> None:
         deliver(self, notification)
@@ -52,7 +52,7 @@ def two_notifications_at_once(patch: pytest.MonkeyPatch) -> None:
         if second is not None:
             deliver(self, second)
 
-    patch.setattr(Attempt, "_deliver", deliver_two)
+    patch.setattr(Attempt, "deliver", deliver_two)
 
 
 def steps_started_at_once(patch: pytest.MonkeyPatch) -> None:
@@ -60,7 +60,7 @@ def steps_started_at_once(patch: pytest.MonkeyPatch) -> None:
 
     def add_and_start(self: Attempt, step: Any) -> None:
         add_step(self, step)
-        self._start_steps()
+        self._bodies.start()
 
     patch.setattr(Attempt, "add_step", add_and_start)
 

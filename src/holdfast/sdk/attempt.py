@@ -20,29 +20,28 @@ running beside it get `STEP_GRACE_S` to finish, so that their work is journaled 
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context as Variables
 from contextvars import copy_context
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from holdfast.protocol.commands import SleepCommandMessage
 from holdfast.protocol.control import ErrorMessage
 from holdfast.protocol.errors import ProtocolError
 from holdfast.protocol.framing import MessageType
-from holdfast.protocol.results import Failure, Result, Value
+from holdfast.protocol.results import Failure, Value
 from holdfast.protocol.state_commands import GetLazyStateCommandMessage
+from holdfast.sdk.bodies import Bodies
 from holdfast.sdk.call_site import await_site, call_site
 from holdfast.sdk.cancelling import CallInFlight, Cancellation
-from holdfast.sdk.errors import (
-    AttemptEnded,
-    RetryableError,
-    SerdeError,
-)
+from holdfast.sdk.errors import AttemptEnded, SerdeError
 from holdfast.sdk.loop.durable_loop import DurableLoop, DurableTimer, get_running_loop
+from holdfast.sdk.port import NOBODY, AttemptPort
 from holdfast.sdk.reports import (
     argument_too_large,
-    exhausted,
+    cancelled_itself,
+    deadlock,
+    mismatch,
     misused,
     report_of,
     result_too_large,
@@ -53,64 +52,24 @@ from holdfast.sdk.steps import PendingStep
 from holdfast.sdk.taking_down import take_down
 from holdfast.sdk.vm.machine import (
     CANCEL_SIGNAL,
-    CODE_INTERNAL,
-    CODE_JOURNAL_MISMATCH,
     CODE_PROTOCOL_VIOLATION,
     Machine,
     MessageTooLarge,
     Mismatch,
-    Notification,
 )
-from holdfast.sdk.waits import DurableFuture, failure_of
+from holdfast.sdk.waiting import Waiting
+from holdfast.sdk.waits import failure_of
 
 STEP_GRACE_S = 5.0
 UNREADABLE = "a result in the journal cannot be read: "
 PAST_EXCEPT = "the handler raised past `except Exception`: "
 
 
-class AttemptPort(Protocol):
-    """What an attempt needs of the process around it."""
-
-    def now_ms(self) -> int:
-        """The wall clock, epoch ms: what durable timers are set by."""
-        ...
-
-    def start_step(self, step: PendingStep) -> None:
-        """Run a step's body; report with `Attempt.step_returned` or `step_raised`, exactly once, later."""
-        ...
-
-    def stop_step(self, step: PendingStep) -> None:
-        """Cancel a body whose result nobody wants; what it reports is ignored."""
-        ...
-
-    def call_later(self, delay_s: float, call: Callable[[], None]) -> None:
-        """Call back in real time."""
-        ...
-
-    def flush(self) -> None:
-        """The machine has output; send it soon."""
-        ...
-
-
-class _Nobody:
-    """The port of an attempt that has been released: stragglers report to it."""
-
-    def now_ms(self) -> int:
-        return 0
-
-    def start_step(self, step: PendingStep) -> None: ...
-    def stop_step(self, step: PendingStep) -> None: ...
-    def call_later(self, delay_s: float, call: Callable[[], None]) -> None: ...
-    def flush(self) -> None: ...
-
-
-_NOBODY = _Nobody()
-
 HandlerMain = Callable[["Attempt"], Coroutine[Any, Any, bytes]]
 """Decodes the input, runs the handler, encodes its result; raises what the handler raised."""
 
 
-class Attempt:
+class Attempt(Waiting):
     """See the module's text. Feed it with `receive`, `close_input`, `abandon` and the steps' reports.
 
     Args:
@@ -125,6 +84,7 @@ class Attempt:
         main: HandlerMain,
         variables: Variables | None = None,
     ) -> None:
+        super().__init__()
         self.machine = machine
         # typeshed calls every method abstract that a loop may lack; those that it lacks refuse, by name.
         self.loop = DurableLoop(self)  # type: ignore[abstract]
@@ -132,16 +92,8 @@ class Attempt:
         self._main = main
         self._variables = variables
         self._task: asyncio.Task[bytes] | None = None
-        self._waits: dict[int, DurableFuture[Any] | DurableTimer] = {}
-        self._early: dict[int, Result] = {}
-        self._signal_waits: dict[int, DurableFuture[Any]] = {}
-        self._early_signals: dict[int, Result] = {}
-        self._named_waits: dict[str, deque[DurableFuture[Any]]] = {}
-        self._early_named: dict[str, deque[Result]] = {}
         self._cancellation = Cancellation()
-        self._pending: dict[int, PendingStep] = {}
-        self._running: dict[int, PendingStep] = {}
-        self._body_started = False
+        self._bodies = Bodies(machine, port)
         self._failing: ErrorMessage | None = None
 
     # From outside.
@@ -154,7 +106,7 @@ class Attempt:
     @property
     def steps_running(self) -> int:
         """Bodies under way."""
-        return len(self._running)
+        return len(self._bodies.running)
 
     def receive(self, data: bytes) -> None:
         """A piece of the request body."""
@@ -196,12 +148,12 @@ class Attempt:
         """Nothing more comes or goes: let go of what refers back to this attempt. Without cycles it is freed
         at once, and the garbage collector has nothing to look through."""
         self._task = None
-        self._port = _NOBODY
+        self._port = self._bodies.port = NOBODY
         self.loop.release()
 
     def step_returned(self, step: PendingStep, result: bytes | Failure) -> None:
         """A body finished, with its result or for good without one."""
-        if self._running.pop(step.completion_id, None) is None or self.machine.ended:
+        if not self._bodies.reported(step) or self.machine.ended:
             return
         try:
             self.machine.propose(step.completion_id, result)
@@ -211,33 +163,19 @@ class Attempt:
 
     def step_raised(self, step: PendingStep, error: Exception) -> None:
         """A body failed for now."""
-        if self._running.pop(step.completion_id, None) is None or self.machine.ended:
+        if not self._bodies.reported(step) or self.machine.ended:
             return
-        delay_ms = None
-        if step.spec.retry is not None:
-            start = self.machine.start
-            elapsed_ms = self._port.now_ms() - step.started_ms
-            if step.retry_count:
-                elapsed_ms += start.duration_since_last_stored_entry
-            delay_ms = step.spec.retry.next_delay_ms(step.retry_count + 1, elapsed_ms)
-            if delay_ms is None:
-                self.machine.propose(step.completion_id, failure_of(exhausted(step, error)))
-                self._after_step()
-                return
-        if isinstance(error, RetryableError) and error.retry_after is not None:
-            delay_ms = round(error.retry_after * 1000)
-        report = report_of(error, f"step {step.name}: ")
-        report.related_command_index = step.command_index
-        report.related_command_name = step.name
-        report.related_command_type = int(MessageType.RUN_COMMAND)
-        report.next_retry_delay = delay_ms
-        self._fail_attempt(report)
+        failure = self._bodies.failed(step, error)
+        if isinstance(failure, ErrorMessage):
+            self._fail_attempt(failure)
+        else:
+            self.machine.propose(step.completion_id, failure_of(failure))
         self._after_step()
 
     def _after_step(self) -> None:
         if self._failing is not None:
             self._settle_failure()
-        elif self.machine.input_closed and not self._running:
+        elif self.machine.input_closed and not self._bodies.running:
             self._pump()
         self._port.flush()
 
@@ -274,7 +212,7 @@ class Attempt:
         return task
 
     def _drive(self, task: "asyncio.Task[bytes]") -> None:
-        machine, loop = self.machine, self.loop
+        machine, loop, bodies = self.machine, self.loop, self._bodies
         while True:
             loop.run_until_quiet()
             if self._failing is not None or machine.ended:
@@ -283,60 +221,28 @@ class Attempt:
                 self._finish(task)
                 return
             if self._cancellation.active and self._cancellation.carry_out(
-                machine, self._awaited(), (*reversed(loop.open_tasks()), task)
+                machine, self.awaited(), (*reversed(loop.open_tasks()), task)
             ):
-                self._stop_unwanted()
+                self._bodies.drop_unwanted()
                 continue
             notification = machine.next_notification()
             if notification is None:
                 break
-            self._deliver(notification)
+            if notification.signal_id == CANCEL_SIGNAL:
+                self._cancellation.signalled()
+                continue
+            if (bodies.pending or bodies.running) and notification.completion_id is not None:
+                bodies.drop(notification.completion_id)
+            self.deliver(notification)
         if machine.replaying:
             raise Mismatch(
                 f"  in the journal: {machine.next_stored()}\n"
                 f"  in the code:    waits for something that never came before this, at {await_site(task)}"
             )
-        if self._pending:
-            self._start_steps()
-        if machine.input_closed and not self._running:
+        if bodies.pending:
+            bodies.start()
+        if machine.input_closed and not bodies.running:
             self._suspend()
-
-    def _deliver(self, notification: Notification) -> None:
-        result = notification.result
-        completion_id = notification.completion_id
-        if completion_id is not None:
-            waiter = self._waits.pop(completion_id, None)
-            if waiter is None:
-                self._early[completion_id] = result
-            elif isinstance(waiter, DurableTimer):
-                waiter.fire()
-            else:
-                if self._pending or self._running:
-                    self._forget_step(completion_id)
-                waiter.deliver(result)
-        elif notification.signal_id is not None:
-            self._deliver_signal(notification.signal_id, result)
-        elif notification.signal_name is not None:
-            self._deliver_named(notification.signal_name, result)
-
-    def _deliver_signal(self, signal_id: int, result: Result) -> None:
-        if signal_id == CANCEL_SIGNAL:
-            self._cancellation.signalled()
-            return
-        future = self._signal_waits.pop(signal_id, None)
-        if future is None:
-            self._early_signals[signal_id] = result
-        else:
-            future.deliver(result)
-
-    def _deliver_named(self, name: str, result: Result) -> None:
-        queue = self._named_waits.get(name)
-        while queue:
-            future = queue.popleft()
-            if not future.done():
-                future.deliver(result)
-                return
-        self._early_named.setdefault(name, deque()).append(result)
 
     # For contexts: called by handler code, on the loop.
 
@@ -375,36 +281,9 @@ class Attempt:
             self._mismatch(error)
         raise AttemptEnded
 
-    def wait(self, completion_id: int, future: DurableFuture[Any]) -> None:
-        """`future` gets the notification with this id."""
-        if self._early and (result := self._early.pop(completion_id, None)) is not None:
-            self._deliver_early(future, result)
-        else:
-            self._waits[completion_id] = future
-
-    def wait_signal(self, signal_id: int, future: DurableFuture[Any]) -> None:
-        """`future` gets the first such signal."""
-        result = self._early_signals.pop(signal_id, None)
-        if result is not None:
-            self._deliver_early(future, result)
-        else:
-            self._signal_waits[signal_id] = future
-
-    def wait_named(self, name: str, future: DurableFuture[Any]) -> None:
-        """`future` gets the next signal of this name that nobody took."""
-        early = self._early_named.get(name)
-        if early:
-            self._deliver_early(future, early.popleft())
-        else:
-            self._named_waits.setdefault(name, deque()).append(future)
-
-    def _deliver_early(self, future: DurableFuture[Any], result: Result) -> None:
-        """What came before it was asked for fails the attempt, too, when it cannot be read."""
-        try:
-            future.deliver(result)
-        except Exception as error:
-            self._fail_attempt(report_of(error, UNREADABLE))
-            raise AttemptEnded from None
+    def unreadable(self, error: Exception) -> None:
+        """As of `Waiting`."""
+        self._fail_attempt(report_of(error, UNREADABLE))
 
     def add_call(self, call: CallInFlight) -> None:
         """Cancel it when this invocation is cancelled."""
@@ -414,16 +293,12 @@ class Attempt:
         """A step was issued; its body starts when the replay is through."""
         self.wait(step.completion_id, step.future)  # type: ignore[arg-type]
         if not step.future.done():
-            self._pending[step.completion_id] = step
+            self._bodies.pending[step.completion_id] = step
 
     def start_timer(self, timer: DurableTimer, delay_s: float) -> None:
         """`DurableTimers`: what `call_later` of the loop comes to."""
         self.check_usable("asyncio.sleep or timeout")
-        completion_id = self.issue_sleep(delay_s, "")
-        if self._early and self._early.pop(completion_id, None) is not None:
-            timer.fire()
-        else:
-            self._waits[completion_id] = timer
+        self.wait_timer(self.issue_sleep(delay_s, ""), timer)
 
     def issue_sleep(self, delay_s: float, name: str) -> int:
         """A sleep command; answers its completion id."""
@@ -460,61 +335,14 @@ class Attempt:
 
     def cancel_step(self, completion_id: int) -> None:
         """The handler no longer wants this step's result."""
-        self._pending.pop(completion_id, None)
-        step = self._running.pop(completion_id, None)
-        if step is not None:
-            self._port.stop_step(step)
-
-    # Steps.
-
-    def _start_steps(self) -> None:
-        pending, self._pending = self._pending, {}
-        for completion_id, step in pending.items():
-            if step.future.done():
-                continue
-            if step.spec.retry is not None:
-                self._count_retries(step)
-            self._body_started = True
-            self._running[completion_id] = step
-            self._port.start_step(step)
-
-    def _count_retries(self, step: PendingStep) -> None:
-        """How often it was started before, as far as Start tells.
-
-        Every failed attempt since the last command was stored has started every stored step that is open, so
-        the server's count is each one's. If none is open, it is the first new command's, which may have been
-        lost on its way.
-        """
-        machine = self.machine
-        first_new = machine.command_index - machine.new_commands + 1
-        if step.command_index < first_new or (step.command_index == first_new and not self._body_started):
-            step.retry_count = machine.start.retry_count_since_last_stored_entry
-        step.started_ms = self._port.now_ms()
-
-    def _forget_step(self, completion_id: int) -> None:
-        """Its result is here; in a replay the body never starts."""
-        self._pending.pop(completion_id, None)
-        step = self._running.pop(completion_id, None)
-        if step is not None:
-            # Proposed by an attempt before this one, which was cut off while its proposal was under way.
-            self._port.stop_step(step)
-
-    def _stop_unwanted(self) -> None:
-        for step in [step for step in self._running.values() if step.future.done()]:
-            self.cancel_step(step.completion_id)
+        self._bodies.drop(completion_id)
 
     # Ends.
 
     def _finish(self, task: "asyncio.Task[bytes]") -> None:
         """The handler's main task is done: its result is the invocation's."""
         if task.cancelled():
-            self._fail_attempt(
-                ErrorMessage(
-                    CODE_INTERNAL,
-                    "the handler ended with asyncio.CancelledError, which it or a library raised itself; a "
-                    "cancelled invocation raises holdfast.InvocationCancelled instead",
-                )
-            )
+            self._fail_attempt(cancelled_itself())
             return
         error = task.exception()
         if error is None:
@@ -542,30 +370,9 @@ class Attempt:
 
     def _suspend(self) -> None:
         """Nothing can go on before something comes: name what, and end the attempt."""
-        completions = tuple(
-            completion_id
-            for completion_id, waiter in self._waits.items()
-            if (waiter.callback is not None if isinstance(waiter, DurableTimer) else waiter.awaited)
-        )
-        if missing := self._cancellation.ids_missing():
-            completions += tuple(
-                completion_id
-                for completion_id, waiter in self._waits.items()
-                if waiter in missing and completion_id not in completions
-            )
-        signals = tuple(index for index, future in self._signal_waits.items() if future.awaited)
-        names = tuple(
-            name for name, queue in self._named_waits.items() if any(future.awaited for future in queue)
-        )
+        completions, signals, names = self.awaited_ids(self._cancellation.ids_missing())
         if not (completions or signals or names):
-            self._fail_attempt(
-                ErrorMessage(
-                    CODE_INTERNAL,
-                    "the handler waits for something that nothing can complete: every task waits for another "
-                    "one, or for an Event, Queue or Lock that no running task will touch (a deadlock). It "
-                    f"waits at {await_site(cast('asyncio.Task[bytes]', self._task))}",
-                )
-            )
+            self._fail_attempt(deadlock(cast("asyncio.Task[bytes]", self._task)))
             return
         self.machine.suspend(completions, (*signals, CANCEL_SIGNAL), names)
         self._take_down()
@@ -575,12 +382,12 @@ class Attempt:
         if self._failing is not None or self.machine.ended:
             return
         self._failing = report
-        self._stop_unwanted()
-        if self._running:
+        self._bodies.drop_unwanted()
+        if self._bodies.running:
             self._port.call_later(STEP_GRACE_S, self._fail_now)
 
     def _settle_failure(self) -> None:
-        if not self._running:
+        if not self._bodies.running:
             self._fail_now()
 
     def _fail_now(self) -> None:
@@ -597,37 +404,10 @@ class Attempt:
         if self._failing is not None:
             return
         where = call_site() if get_running_loop() is self.loop else ""
-        index = self.machine.command_index
-        self._failing = ErrorMessage(
-            CODE_JOURNAL_MISMATCH,
-            f"the handler does not match its journal at command {index}:\n{error.text}\n"
-            + (f"  asked for at:   {where}\n" if where else "")
-            + "The code changed while this invocation was running, or it is not deterministic. Either deploy "
-            "the old code again under its own address so that the invocation can finish there, restart the "
-            "invocation as new, or keep clocks, randomness and unrecorded I/O inside steps (ctx.run)",
-            related_command_index=index,
-        )
+        self._failing = mismatch(self.machine.command_index, error.text, where)
 
     def _take_down(self) -> None:
-        running, self._running = self._running, {}
-        for step in running.values():
-            self._port.stop_step(step)
-        self._pending.clear()
+        self._bodies.drop_all()
         take_down(self.loop, self._task)
         self._waits.clear()
         self._cancellation.forget()
-
-    def _awaited(self) -> "list[asyncio.Future[Any]]":
-        """Everything durable that handler code waits for right now, in the order it was asked for."""
-        awaited: list[asyncio.Future[Any]] = []
-        for waiter in self._waits.values():
-            if isinstance(waiter, DurableTimer):
-                sleeper = waiter.sleeper
-                if sleeper is not None and not sleeper.done():
-                    awaited.append(sleeper)
-            elif waiter.awaited:
-                awaited.append(waiter)
-        awaited += [future for future in self._signal_waits.values() if future.awaited]
-        for queue in self._named_waits.values():
-            awaited += [future for future in queue if future.awaited]
-        return awaited

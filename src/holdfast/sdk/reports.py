@@ -1,14 +1,15 @@
 """What an attempt says when something goes wrong: reports for the server, errors for the handler."""
 
+import asyncio
 import traceback
 from typing import cast
 
 from holdfast.protocol.control import ErrorBehavior, ErrorMessage
 from holdfast.protocol.framing import MessageType
-from holdfast.sdk.call_site import call_site
+from holdfast.sdk.call_site import await_site, call_site
 from holdfast.sdk.errors import PauseError, RetryableError, TerminalError, UsageError
 from holdfast.sdk.steps import PendingStep
-from holdfast.sdk.vm.machine import CODE_INTERNAL, MessageTooLarge
+from holdfast.sdk.vm.machine import CODE_INTERNAL, CODE_JOURNAL_MISMATCH, MessageTooLarge
 
 STACK_CHARS_MAX = 16 * 1024
 """A stack trace travels to the server and is stored with the failure."""
@@ -56,6 +57,43 @@ def _text(error: BaseException) -> str:
     except Exception:
         text = f"{type(error).__name__} (its text cannot be had: its __str__ raises)"
     return text if len(text) <= TEXT_CHARS_MAX else text[:TEXT_CHARS_MAX] + "..."
+
+
+def cancelled_itself() -> ErrorMessage:
+    """The handler's own task was cancelled, by nobody but itself."""
+    return ErrorMessage(
+        CODE_INTERNAL,
+        "the handler ended with asyncio.CancelledError, which it or a library raised itself; a cancelled "
+        "invocation raises holdfast.InvocationCancelled instead",
+    )
+
+
+def deadlock(task: "asyncio.Task[bytes]") -> ErrorMessage:
+    """Handler code waits, and not for anything durable."""
+    return ErrorMessage(
+        CODE_INTERNAL,
+        "the handler waits for something that nothing can complete: every task waits for another one, or for "
+        "an Event, Queue or Lock that no running task will touch (a deadlock). It waits at "
+        f"{await_site(task)}",
+    )
+
+
+def mismatch(index: int, difference: str, where: str) -> ErrorMessage:
+    """The handler asked for something else than its journal holds.
+
+    Args:
+        index: of the command.
+        where: in the user's code; empty when it was no command that it asked for.
+    """
+    return ErrorMessage(
+        CODE_JOURNAL_MISMATCH,
+        f"the handler does not match its journal at command {index}:\n{difference}\n"
+        + (f"  asked for at:   {where}\n" if where else "")
+        + "The code changed while this invocation was running, or it is not deterministic. Either deploy the "
+        "old code again under its own address so that the invocation can finish there, restart the "
+        "invocation as new, or keep clocks, randomness and unrecorded I/O inside steps (ctx.run)",
+        related_command_index=index,
+    )
 
 
 def misused(what: str, ended: bool) -> UsageError:

@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from holdfast.protocol.framing import MESSAGE_BYTES_MAX
-from holdfast.sdk.attempt import Attempt, AttemptPort, HandlerMain
+from holdfast.sdk.attempt import Attempt, HandlerMain
 from holdfast.sdk.context.kinds import make_context
 from holdfast.sdk.context.payloads import Payloads
 from holdfast.sdk.context.variable import enter
 from holdfast.sdk.errors import DeserializeError, TerminalError
 from holdfast.sdk.handlers import Handler
+from holdfast.sdk.port import AttemptPort
 from holdfast.sdk.strict import MakeLoop
 from holdfast.sdk.vm.machine import Machine
 
