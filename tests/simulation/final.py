@@ -1,0 +1,226 @@
+"""The laws of the end: everything is over, and the tables are all that is left to ask."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+from unittest.mock import patch
+
+from holdfast.core.apply import apply
+from holdfast.core.step import Step
+from holdfast.protocol import messages as m
+from holdfast.protocol.framing import MessageType
+from holdfast.storage import partition_tables
+from holdfast.storage.invocations import decode_result
+from holdfast.storage.keys import JOURNAL_SPAN
+from holdfast.storage.partition_tables import PartitionTables
+from tests.simulation.disk import Disk, Reopened, SimulatedDatabase
+from tests.simulation.laws import Outcome, outcome
+from tests.simulation.server import Server
+from tests.simulation.virtual import Broken
+
+_EMPTY = ("object_lock", "inbox", "timer", "waiter", "outbox")
+_TABLES = (
+    "meta", "invocation", "invocation_alias", "journal", "event", "state", "object_lock", "inbox", "promise",
+    "promise_listener", "waiter", "timer", "outbox",
+)  # fmt: skip
+_PROMISE_KINDS = (int(MessageType.GET_PROMISE_COMMAND), int(MessageType.COMPLETE_PROMISE_COMMAND))
+
+
+class Ends:
+    """All tables of a finished run, read once."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.truth = server.truth
+        self.results: dict[bytes, Outcome] = {}
+        self.targets: dict[bytes, tuple[str, str, str | None]] = {}
+        self.journals: dict[bytes, list[tuple[int, Any, bytes | None, int, bytes]]] = {}
+        ids: Counter[bytes] = Counter()
+        rows: dict[tuple[int, int], bytes] = {}
+        for disk in server.disks:
+            for row, id_, service, handler, key, status, value, code, message in disk.connection.execute(
+                "SELECT row, id, service, handler, key, status, result_value, result_code, result_message "
+                "FROM invocation"
+            ):
+                if status != 5:
+                    raise Broken(f"{id_.hex()} {service}/{key}/{handler} never ends: status {status}")
+                ids[id_] += 1
+                rows[disk.index, row] = id_
+                self.results[id_] = outcome(decode_result(value, code, message, None))
+                self.targets[id_] = (service, handler, key)
+            for key, type_, ref, callee, at, body in disk.connection.execute(
+                "SELECT key, type, ref, callee, at, body FROM journal ORDER BY key"
+            ):
+                owner = rows.get((disk.index, key // JOURNAL_SPAN))
+                if owner is None:
+                    raise Broken(f"a journal without an invocation: row {key // JOURNAL_SPAN}")
+                self.journals.setdefault(owner, []).append((type_, ref, callee, at, body))
+        twice = [id_.hex() for id_, count in ids.items() if count > 1]
+        if twice:
+            raise Broken(f"accepted twice: {twice}")
+
+    def check(self) -> None:
+        self.nothing_is_left()
+        self.what_was_promised_is_there()
+        self.waits_end_once()
+        self.calls_arrive()
+        self.promises_complete_once()
+        self.states_are_what_journals_say()
+        for disk in self.server.disks:
+            check_replay(disk, len(self.server.disks))
+
+    def nothing_is_left(self) -> None:
+        """No lock, inbox entry, timer, waiter or message; nothing of it in memory either."""
+        server = self.server
+        for disk in server.disks:
+            for table in _EMPTY:
+                left = disk.connection.execute(f"SELECT * FROM {table}").fetchall()
+                if left:
+                    raise Broken(f"left in {table} of partition {disk.index}: {left[:3]}")
+        runner = server.runner
+        assert runner is not None
+        for name in ("_attempts", "_slots", "_waiting", "_closing"):
+            left = getattr(runner, name)
+            if left:
+                raise Broken(f"left in the runner's {name}: {left}")
+        for partition in server.partitions:
+            if partition._watchers:
+                raise Broken(f"somebody still waits for {list(partition._watchers)}")
+            if partition.tables.invocations.live_count:
+                raise Broken(f"{partition.tables.invocations.live_count} invocations are still in memory")
+
+    def what_was_promised_is_there(self) -> None:
+        """Whatever a caller was told of exists, and ended as everybody was told."""
+        truth = self.truth
+        for id_, what in truth.accepted.items():
+            if id_ not in self.results and not what.startswith("Z") and "purged" not in what:
+                raise Broken(f"{what} was accepted and is gone: {id_.hex()}")
+        for id_, said in truth.results.items():
+            stored = self.results.get(id_, said)
+            if stored != said:
+                raise Broken(f"{id_.hex()}: callers were told {said}, stored is {stored}")
+        parents = {
+            callee: caller
+            for caller, journal in self.journals.items()
+            for type_, _, callee, _, _ in journal
+            if type_ == MessageType.CALL_COMMAND and callee is not None
+        }
+        for id_, found in self.results.items():
+            if found in truth.outputs.get(id_, ()) or found[1:] == (409, "canceled"):
+                continue
+            if self.targets[id_][0] == "R" and found[0] == "fail" and found[1] != 409:
+                continue  # the retry policy's last word
+            if found[1:] == (409, "killed") and truth.kills:
+                above: bytes | None = id_
+                while above is not None and above not in truth.kills:
+                    if above not in parents:
+                        break  # its caller may be gone
+                    above = parents[above]
+                continue
+            raise Broken(f"{id_.hex()} ended with {found}, which no handler said: {truth.outputs.get(id_)}")
+
+    def waits_end_once(self) -> None:
+        pokes: Counter[bytes] = Counter()
+        for id_, journal in self.journals.items():
+            seen: set[int] = set()
+            sleeps: dict[int, int] = {}
+            for type_, ref, _, at, body in journal:
+                if type_ == MessageType.SIGNAL_NOTIFICATION:
+                    value = m.NotificationTemplate.decode(body).result
+                    if isinstance(value, m.Value) and b" " in value.content:
+                        pokes[value.content] += 1
+                elif type_ >= 0x8000:
+                    if ref in seen:
+                        raise Broken(f"completion {ref} of {id_.hex()} is in the journal twice")
+                    seen.add(ref)
+                    if type_ == MessageType.SLEEP_COMPLETION and at < sleeps.get(ref, 0):
+                        raise Broken(f"{id_.hex()} slept until {at} instead of {sleeps[ref]}")
+                elif type_ == MessageType.SLEEP_COMMAND:
+                    sleeps[ref] = m.SleepCommandMessage.decode(body).wake_up_time
+        twice = [poke for poke, count in pokes.items() if count > 1]
+        if twice:
+            raise Broken(f"signals arrived twice: {twice}")
+
+    def calls_arrive(self) -> None:
+        """Whoever was called or sent to exists once, and what callers got is what it came to."""
+        for id_, journal in self.journals.items():
+            calls: dict[int, bytes] = {}
+            for type_, ref, callee, _, body in journal:
+                if callee is not None:
+                    if type_ == MessageType.CALL_COMMAND:
+                        calls[ref] = callee
+                        service = m.CallCommandMessage.decode(body).service_name
+                    else:
+                        service = m.OneWayCallCommandMessage.decode(body).service_name
+                    if callee not in self.results and service not in ("Z", "S", "R"):
+                        raise Broken(f"{id_.hex()} called {service} {callee.hex()}, which never came to be")
+                elif type_ == MessageType.CALL_COMPLETION and ref in calls:
+                    got = outcome(m.NotificationTemplate.decode(body).result)
+                    said = self.results.get(calls[ref], got)
+                    if got != said:
+                        raise Broken(
+                            f"{id_.hex()} was told {got} of {calls[ref].hex()}, which ended with {said}"
+                        )
+
+    def promises_complete_once(self) -> None:
+        stored: dict[tuple[str, str], Outcome] = {}
+        for disk in self.server.disks:
+            for object_, name, value, code, message in disk.connection.execute(
+                "SELECT object, key, value, code, message FROM promise"
+            ):
+                stored[object_, name] = outcome(decode_result(value, code, message, None))
+        won: Counter[tuple[str, str]] = Counter()
+        for id_, journal in self.journals.items():
+            service, _, key = self.targets[id_]
+            asked: dict[int, tuple[str, str]] = {}
+            for type_, ref, _, _, body in journal:
+                if type_ in _PROMISE_KINDS:
+                    asked[ref] = (f"{service}/{key}", getattr(m.decode(type_, body), "key"))
+                elif type_ == MessageType.GET_PROMISE_COMPLETION:
+                    got = outcome(m.NotificationTemplate.decode(body).result)
+                    if stored.get(asked[ref]) != got:
+                        raise Broken(
+                            f"promise {asked[ref]} is {stored.get(asked[ref])}, {id_.hex()} got {got}"
+                        )
+                elif type_ == MessageType.COMPLETE_PROMISE_COMPLETION:
+                    won[asked[ref]] += isinstance(m.NotificationTemplate.decode(body).result, m.Void)
+        twice = [promise for promise, count in won.items() if count > 1]
+        if twice:
+            raise Broken(f"promises completed twice: {twice}")
+
+    def states_are_what_journals_say(self) -> None:
+        stored: dict[str, dict[bytes, bytes]] = {}
+        for disk in self.server.disks:
+            for object_, key, value in disk.connection.execute("SELECT object, key, value FROM state"):
+                stored.setdefault(object_, {})[key] = value
+        for object_ in {*stored, *self.truth._locks}:
+            expected = self.truth.state_of(object_)
+            if stored.get(object_, {}) != expected:
+                raise Broken(f"state of {object_} is {stored.get(object_)}, its journals say {expected}")
+
+
+def dump(disk: Disk) -> dict[str, list[tuple[Any, ...]]]:
+    return {table: disk.connection.execute(f"SELECT * FROM {table}").fetchall() for table in _TABLES}
+
+
+def check_replay(disk: Disk, partitions: int) -> None:
+    """The record log, applied to an empty store, gives the same tables."""
+    again = Disk(disk.index, disk._chance)
+    with patch.object(partition_tables, "Database", lambda *_: SimulatedDatabase(again)):
+        tables = PartitionTables(None, disk.index, partitions)
+        for entry in disk.log:
+            if isinstance(entry, Reopened):
+                tables = PartitionTables(None, disk.index, partitions)
+                continue
+            step = Step(tables, [])
+            for record in entry:
+                apply(step, record)
+            tables.commit()
+    found, expected = dump(again), dump(disk)
+    again.close()
+    for table in _TABLES:
+        if found[table] != expected[table]:
+            odd = [row for row in found[table] if row not in expected[table]][:2]
+            lost = [row for row in expected[table] if row not in found[table]][:2]
+            raise Broken(f"replaying the log gives another {table}: {odd} instead of {lost}")

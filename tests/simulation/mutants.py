@@ -1,0 +1,383 @@
+"""Broken engines. Each is the real one with one mistake that a person could make; the laws must notice.
+
+`python -m tests.simulation.mutants [SEEDS]` runs them all and tells at which seed each was caught.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from importlib import import_module
+from typing import Any
+from unittest.mock import patch
+
+from holdfast.core import attempts, calls, journal, lifecycle, operate, post
+from holdfast.core.commands import AttemptError, RunProposal
+from holdfast.core.messages import Complete
+from holdfast.core.model import Activity, Invocation, InvocationId, Row
+from holdfast.core.outcome import Acknowledge, Received
+from holdfast.core.records import AttemptReport, Deliver, Recover, TimerFired
+from holdfast.partition.loop import PartitionLoop
+from holdfast.partition.post import PostOffice
+from holdfast.storage.database import StorageError
+from holdfast.storage.invocations import Invocations
+from holdfast.storage.journal import Journal
+from holdfast.storage.objects import Objects
+from holdfast.storage.post import Post
+from holdfast.storage.promises import Promises
+from holdfast.storage.state import State
+from holdfast.storage.timers import Timers
+from holdfast.storage.waiters import Waiters
+from holdfast.timers.service import TimerService
+from tests.simulation.run import Simulation
+
+SEEDS_MAX = 400
+Mutant = Callable[[], AbstractContextManager[object]]
+MUTANTS: dict[str, Mutant] = {}
+
+_apply: Any = import_module("holdfast.core.apply")
+
+
+def mutant(make: Mutant) -> Mutant:
+    MUTANTS[make.__name__] = make
+    return make
+
+
+@mutant
+def acts_before_the_commit() -> AbstractContextManager[object]:
+    commit = PartitionLoop._commit
+
+    def hasty(self: PartitionLoop) -> None:
+        answers, actions = self._answers, self._actions
+        self._answers, self._actions = [], []
+        for on_answer, answer in answers:
+            on_answer(answer)
+        for action in actions:
+            self._perform[type(action)](action)
+        commit(self)
+
+    return patch.object(PartitionLoop, "_commit", hasty)
+
+
+@mutant
+def parks_though_the_result_is_here() -> AbstractContextManager[object]:
+    return patch.object(attempts, "is_satisfied", lambda *_: False)
+
+
+@mutant
+def serves_the_youngest_first() -> AbstractContextManager[object]:
+    dequeue = Objects.dequeue
+
+    def last_in(self: Objects, object_: str) -> Any:
+        self._inbox.flush()
+        found = self._database.first(
+            "SELECT max(sequence), row FROM inbox WHERE object = ? AND row IS NOT NULL", (object_,)
+        )
+        if found is None or found[0] is None:
+            return dequeue(self, object_)
+        self._inbox.pending[object_, found[0]] = None  # type: ignore[index]
+        return found[1]
+
+    return patch.object(Objects, "dequeue", last_in)
+
+
+@mutant
+def forgets_idempotency() -> AbstractContextManager[object]:
+    accept = lifecycle.accept
+
+    def anew(step: Any, request: Any, waiter: Any = None) -> Any:
+        request.fresh = True
+        return accept(step, request, waiter)
+
+    return _all(patch.object(lifecycle, "accept", anew), patch.object(post, "accept", anew))
+
+
+@mutant
+def takes_messages_twice() -> AbstractContextManager[object]:
+    def deliver(step: Any, record: Deliver) -> Received:
+        for message, row in zip(record.messages, record.rows, strict=True):
+            if isinstance(message, post.StartInvocation):
+                message.request.row = row
+            post.handle(step, message)
+        last = record.first_sequence + len(record.messages) - 1
+        step.tables.post.set_received(record.source, last)
+        return Received(last)
+
+    return patch.dict(_apply._HANDLERS, {Deliver: deliver})
+
+
+@mutant
+def drops_a_message_too_many() -> AbstractContextManager[object]:
+    drop = Post.drop
+    return patch.object(Post, "drop", lambda self, to, upto: drop(self, to, upto + 1))
+
+
+@mutant
+def never_sends_again() -> AbstractContextManager[object]:
+    return patch.object(PostOffice, "start", lambda self: None)
+
+
+@mutant
+def fires_timers_again() -> AbstractContextManager[object]:
+    def take(self: Timers, fire_at: int, kind: int, row: Row, completion_id: int) -> bool:
+        self._buffer.pending[(fire_at, row, kind, completion_id)] = None  # type: ignore[index]
+        return True
+
+    submit = PartitionLoop.submit
+
+    def twice(self: PartitionLoop, record: Any, on_answer: Any = None) -> None:
+        submit(self, record, on_answer)
+        if isinstance(record, TimerFired):
+            submit(self, record)
+
+    return _all(patch.object(Timers, "take", take), patch.object(PartitionLoop, "submit", twice))
+
+
+@mutant
+def fires_timers_early() -> AbstractContextManager[object]:
+    due = Timers.due
+    return patch.object(Timers, "due", lambda self, at, limit: due(self, at + 300, limit))
+
+
+@mutant
+def loses_timers_armed_while_firing() -> AbstractContextManager[object]:
+    def fired(self: TimerService, _: object) -> None:
+        self._firing = False
+        self._wake_at = None
+
+    return patch.object(TimerService, "_fired", fired)
+
+
+@mutant
+def delivers_results_twice() -> AbstractContextManager[object]:
+    def complete(step: Any, message: Complete) -> None:
+        invocation = step.tables.invocations.find(message.destination)
+        if invocation is not None and not isinstance(invocation.status, lifecycle.Completed):
+            note = post.Notification(message.kind, message.completion_id, message.result)
+            journal.notify(step, invocation, note)
+            journal.notify(step, invocation, note)
+
+    return patch.dict(post._HANDLERS, {Complete: complete})
+
+
+@mutant
+def acknowledges_steps_it_does_not_keep() -> AbstractContextManager[object]:
+    proposed = attempts._HANDLERS[RunProposal]
+
+    def forgetful(step: Any, invocation: Invocation, item: Any) -> bool:
+        if not item.ack:
+            return proposed(step, invocation, item)
+        step.actions.append(Acknowledge(invocation.row, invocation.attempt, item.completion_id))
+        return False
+
+    return patch.dict(attempts._HANDLERS, {RunProposal: forgetful})
+
+
+@mutant
+def writes_state_after_the_transaction() -> AbstractContextManager[object]:
+    flush, committed = State.flush, State.committed
+
+    def late(self: State) -> None:
+        flush(self)
+        committed(self)
+
+    return _all(patch.object(State, "flush", lambda self: None), patch.object(State, "committed", late))
+
+
+@mutant
+def forgets_state_in_the_cache() -> AbstractContextManager[object]:
+    def clear_all(self: State, object_: str) -> None:
+        for key in tuple(self.all(object_)):
+            self._buffer.pending[object_, key] = None
+
+    return patch.object(State, "clear_all", clear_all)
+
+
+@mutant
+def does_not_wake_for_a_cancellation() -> AbstractContextManager[object]:
+    wakes = journal._wakes
+
+    def deaf(step: Any, invocation: Any, status: Any, notification: Any) -> bool:
+        return notification.ref != 1 and wakes(step, invocation, status, notification)
+
+    return patch.object(journal, "_wakes", deaf)
+
+
+@mutant
+def wakes_for_the_first_leaf_only() -> AbstractContextManager[object]:
+    def awaits(tree: Any, ref: Any, *, is_signal: bool) -> bool:
+        return bool(
+            ref in (tree.names if isinstance(ref, str) else tree.signals if is_signal else tree.completions)
+        )
+
+    return patch.object(journal, "awaits", awaits)
+
+
+@mutant
+def counts_failures_from_the_start_again() -> AbstractContextManager[object]:
+    failed = attempts._HANDLERS[AttemptError]
+
+    def forgiving(step: Any, invocation: Invocation, item: Any) -> bool:
+        invocation.retry_count = 0
+        return failed(step, invocation, item)
+
+    return patch.dict(attempts._HANDLERS, {AttemptError: forgiving})
+
+
+@mutant
+def keeps_the_lock_to_itself() -> AbstractContextManager[object]:
+    return patch.object(lifecycle, "pass_lock_on", lambda step, object_: step.tables.objects.unlock(object_))
+
+
+@mutant
+def lends_the_lock_to_two() -> AbstractContextManager[object]:
+    return patch.object(Objects, "holder", lambda self, object_: None)
+
+
+@mutant
+def listens_to_replaced_attempts() -> AbstractContextManager[object]:
+    def report(step: Any, record: AttemptReport) -> None:
+        invocation = step.tables.invocations.get(record.row)
+        if invocation is not None:
+            record.attempt = invocation.attempt
+            invocation.activity = Activity.RUNNING
+        attempts.apply_report(step, record)
+
+    return patch.dict(_apply._HANDLERS, {AttemptReport: report})
+
+
+@mutant
+def leaves_the_killed_in_the_inbox() -> AbstractContextManager[object]:
+    return _all(
+        patch.object(operate, "withdraw", lambda *_: None), patch.object(calls, "withdraw", lambda *_: None)
+    )
+
+
+@mutant
+def completes_promises_again() -> AbstractContextManager[object]:
+    get, seen = Promises.get, set[int]()
+
+    def every_other(self: Promises, object_: str, key: str) -> Any:
+        found = get(self, object_, key)
+        seen.add(len(seen))
+        return None if len(seen) % 2 else found
+
+    return patch.object(Promises, "get", every_other)
+
+
+@mutant
+def tells_one_listener_only() -> AbstractContextManager[object]:
+    take = Promises.take_listeners
+    return patch.object(Promises, "take_listeners", lambda self, o, k: take(self, o, k)[:1])
+
+
+@mutant
+def forgets_those_who_attached() -> AbstractContextManager[object]:
+    take = Waiters.take
+    return patch.object(Waiters, "take", lambda self, row: take(self, row)[1:])
+
+
+@mutant
+def does_not_recover() -> AbstractContextManager[object]:
+    return patch.dict(_apply._HANDLERS, {Recover: lambda step, record: None})
+
+
+@mutant
+def recovers_without_counting_the_journal() -> AbstractContextManager[object]:
+    def count(self: Invocations, row: Row) -> tuple[int, int]:
+        found = self.get(row)
+        return (0, 0) if found is None else (found.length, found.commands)
+
+    return patch.object(Invocations, "_journal_size", count)
+
+
+@mutant
+def forgets_the_batch_of_a_failed_commit() -> AbstractContextManager[object]:
+    failed = PartitionLoop._commit_failed
+
+    def forgetful(self: PartitionLoop, error: StorageError) -> None:
+        self.tables.committed()
+        failed(self, error)
+
+    return patch.object(PartitionLoop, "_commit_failed", forgetful)
+
+
+@mutant
+def replays_too_little() -> AbstractContextManager[object]:
+    frames = Journal.frames
+
+    def short(self: Journal, row: Row) -> list[tuple[int, bytes]]:
+        found = frames(self, row)
+        return found[:-1] if len(found) > 3 and found[-1][0] >= 0x8000 else found
+
+    return patch.object(Journal, "frames", short)
+
+
+@mutant
+def uses_rows_again() -> AbstractContextManager[object]:
+    put = Invocations.put
+
+    def unreserved(self: Invocations, invocation: Invocation) -> None:
+        known = self._meta.get("row_limit", 1)
+        put(self, invocation)
+        self._meta.set("row_limit", known)
+
+    return patch.object(Invocations, "put", unreserved)
+
+
+@mutant
+def tells_callers_nothing_of_a_kill() -> AbstractContextManager[object]:
+    finish = operate.finish
+
+    def silent(step: Any, invocation: Invocation, result: Any) -> None:
+        invocation.waiter = None
+        finish(step, invocation, result)
+
+    return patch.object(operate, "finish", silent)
+
+
+@mutant
+def finds_no_alias() -> AbstractContextManager[object]:
+    find = Invocations.find
+
+    def by_row(self: Invocations, id_: InvocationId) -> Invocation | None:
+        found = find(self, id_)
+        return found if found is None or found.idempotency_key is None else None
+
+    return patch.object(Invocations, "find", by_row)
+
+
+@contextmanager
+def _all(*patches: Any) -> Iterator[None]:
+    with ExitStack() as stack:
+        for one in patches:
+            stack.enter_context(one)
+        yield
+
+
+def caught(name: str, seeds: int = SEEDS_MAX, first: int = 1) -> tuple[int, str] | None:
+    """The first seed at which a mutant breaks a law, and how; None when it survives."""
+    with MUTANTS[name]():
+        for seed in range(first, first + seeds):
+            try:
+                Simulation(seed).run()
+            except Exception as error:
+                return seed, f"{type(error).__name__}: {error}"
+    return None
+
+
+def main(arguments: list[str]) -> int:
+    seeds = int(arguments[0]) if arguments else SEEDS_MAX
+    survived = 0
+    for name in MUTANTS:
+        found = caught(name, seeds)
+        survived += found is None
+        told = "SURVIVED" if found is None else f"seed {found[0]:3}: {found[1][:140]}"
+        print(f"{name:42} {told}", flush=True)
+    print(f"{len(MUTANTS) - survived} caught of {len(MUTANTS)}")
+    return 1 if survived else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
