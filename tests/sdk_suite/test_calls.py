@@ -67,8 +67,9 @@ def test_a_callee_is_cancelled(family: Family) -> None:
     answer = family.call("Calls/cancels_a_callee")
     assert isinstance(answer, list)
     assert answer[1] == 409
-    # It may have been cancelled before it began.
-    assert family.effects.of(str(answer[0]))[-1:] in (["cleaned up"], [])
+    # It may have been cancelled before it began, or while a thread was about to write its first mark.
+    marks = family.effects.of(str(answer[0]))
+    assert "cleaned up" in marks or not marks
 
 
 def test_what_was_sent_is_cancelled(family: Family) -> None:
