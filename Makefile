@@ -12,7 +12,7 @@ HAS_NPM := $(shell command -v npm 2>/dev/null)
 # Tests start many processes: without cached bytecode each of them compiles everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo demo-typescript test check unit e2e bench bench-quick lock clean setup node-setup
+.PHONY: demo demo-typescript test check unit e2e torture fuzz bench bench-quick lock clean setup node-setup
 
 setup: $(STAMP)
 
@@ -54,6 +54,17 @@ unit: setup
 
 e2e: setup node-setup
 	$(BIN)/python -m pytest -q -m "e2e or interop"
+
+# Random kill -9 and SIGSTOP under load, and an outsider who checks; SEED and KILLS choose.
+SEED ?= 1
+KILLS ?= 1000
+torture: setup
+	$(BIN)/python -m tests.torture --seed $(SEED) --kills $(KILLS)
+
+# Every parser that reads a stranger's bytes, so many SECONDS each.
+SECONDS ?= 60
+fuzz: setup
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
 # Ours against the real Restate server from npm, in interleaved rounds on this machine.
 bench: setup node-setup
