@@ -258,11 +258,13 @@ class World:
             and invocation.activity is Activity.RUNNING
         )
 
-    def report(self, id_: InvocationId, *items: c.Item, attempt: int | None = None) -> None:
+    def report(
+        self, id_: InvocationId, *items: c.Item, attempt: int | None = None, version: int = VERSION
+    ) -> None:
         """The current attempt (or `attempt`) sent these items."""
         invocation = self.invocation(id_)
         number = invocation.attempt if attempt is None else attempt
-        record = AttemptReport(self.now, invocation.row, number, DEPLOYMENT, VERSION, list(items))
+        record = AttemptReport(self.now, invocation.row, number, DEPLOYMENT, version, list(items))
         self.tell(self.owner(id_), record)
 
     def known(self, id_: InvocationId) -> int:

@@ -30,10 +30,10 @@ def refused(answer: Answer | None) -> str:
     return answer.reason
 
 
-def done(world: World) -> InvocationId:
+def done(world: World, version: int = 7) -> InvocationId:
     """Input, run 1 with its result, sleep 2 with its end, a run 3 without result, output."""
     id_ = world.start(SERVICE)
-    world.report(id_, run(1), proposal(1, b"kept"), sleep(2, world.now + 5), run(3))
+    world.report(id_, run(1), proposal(1, b"kept"), sleep(2, world.now + 5), run(3), version=version)
     world.pass_time(5)
     world.signal(id_, 17)
     world.finish(id_)
@@ -72,6 +72,13 @@ def test_a_prefix_with_an_open_command_is_refused(world: World) -> None:
 @pytest.mark.parametrize("keep", [0, 6, 1000])
 def test_a_prefix_must_be_within_the_journal(world: World, keep: int) -> None:
     assert refused(restart(world, done(world), keep)) == "prefix_range"
+
+
+def test_a_prefix_whose_randomness_hangs_on_the_id_is_refused(world: World) -> None:
+    """Protocol version 5 seeds from the invocation id, and the copy has another one."""
+    id_ = done(world, version=5)
+    assert refused(restart(world, id_, 2)) == "prefix_protocol"
+    assert isinstance(restart(world, id_, 1), Restarted)
 
 
 def test_what_is_not_completed_or_gone_or_a_workflow_is_refused(world: World) -> None:

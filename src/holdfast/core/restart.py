@@ -27,6 +27,12 @@ from holdfast.core.tables import Entry
 
 WORKFLOW = Refused(422, "workflow", "a workflow run cannot be restarted: its key runs once")
 JOURNAL_GONE = Refused(410, "journal_gone", "the journal is not retained any more")
+SEEDED_BY_ID = Refused(
+    422,
+    "prefix_protocol",
+    "its protocol version 5 draws randomness from the invocation id, so a copy could not replay the prefix; "
+    "restart it from its input, or upgrade the deployment to protocol version 6",
+)
 OUT_OF_RANGE = Refused(400, "prefix_range", "the journal has fewer commands than the prefix asks for")
 INCOMPLETE = Refused(400, "prefix_incomplete", "the prefix holds a command that was never completed")
 
@@ -44,6 +50,8 @@ def apply_restart(step: Step, record: RestartAsNew) -> Restarted | Refused:
         return NOT_COMPLETED
     if old.target.kind is TargetKind.WORKFLOW_RUN:
         return WORKFLOW
+    if record.keep_commands > 1 and old.protocol_version is not None and old.protocol_version < 6:
+        return SEEDED_BY_ID
     entries = [] if old.journal_purged else step.tables.journal.entries(old.row)
     if not entries:
         return JOURNAL_GONE
