@@ -12,7 +12,7 @@ HAS_NPM := $(shell command -v npm 2>/dev/null)
 # Tests start many processes: without cached bytecode each of them compiles everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo demo-typescript test check unit e2e torture fuzz bench bench-quick lock clean setup node-setup
+.PHONY: sdk-suite-restate demo demo-typescript test check unit e2e torture fuzz bench bench-quick lock clean setup node-setup
 
 setup: $(STAMP)
 
@@ -65,6 +65,10 @@ torture: setup
 SECONDS ?= 60
 fuzz: setup
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
+
+# The SDK's own suite against the real Restate server from npm.
+sdk-suite-restate: setup node-setup
+	HOLDFAST_TEST_SERVER=restate $(BIN)/python -m pytest -q tests/sdk_suite
 
 # Ours against the real Restate server from npm, in interleaved rounds on this machine.
 bench: setup node-setup
