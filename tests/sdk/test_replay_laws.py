@@ -14,8 +14,8 @@ from holdfast.sdk.loop.ordered import OrderedFuture, OrderedTask
 from holdfast.sdk.vm.machine import Machine
 from tests.sdk.laws import law
 
-SLICE = 900
-PER_TEST = 150
+SLICE = 600
+PER_TEST = 100
 SEEDS_TO_CATCH_MAX = 400
 ACK = MessageType.PROPOSE_RUN_COMPLETION_ACK
 

@@ -10,29 +10,37 @@ from tests.sdk.laws import programs, reference
 from tests.sdk.laws.programs import SIZE_MAX, Program
 from tests.sdk.laws.server import Broken, Server, State, frame_of, frames_of, opened, start_frames, timeless
 
-PREFIXES_MAX = 6
-"""Prefixes tried of a longer journal, chosen by the seed; of a shorter one all are."""
-
 
 def check(seed: int, size: int | None = None) -> Server:
-    """One program, run by chance to its end, then replayed from prefixes of its journal.
+    """One program, run by chance to its end and, from a point on the way, to another; then replayed from
+    every prefix of both journals.
 
     Raises:
         Broken: a law does not hold.
     """
     program = programs.program(seed, size)
     server = Server(seed * 7 + 1, program).run()
-    entries = [(frame, *frame_of(frame)) for frame in server.journal]
+    hold(server, program, seed)
+    other = server.otherwise()
+    if other is not None:
+        hold(other, program, seed)
+    return server
+
+
+def hold(server: Server, program: Program, seed: int) -> None:
+    """The laws, for one invocation that has ended.
+
+    Raises:
+        Broken: one does not.
+    """
     agree(server, program)
+    entries = [(frame, *frame_of(frame)) for frame in server.journal]
     rng = Random(seed)
-    cuts = range(1, len(entries) + 1)
-    chosen = cuts if len(cuts) <= PREFIXES_MAX else sorted(rng.sample(cuts, PREFIXES_MAX))
-    for cut in chosen:
+    for cut in range(1, len(entries) + 1):
         try:
             replay(server, program, entries, cut, one_by_one=rng.random() < 0.5)
         except Broken as broken:
             raise Broken(f"replayed from {cut} of {len(entries)} entries: {broken}") from None
-    return server
 
 
 def replay(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable
+from copy import copy
 from random import Random
 from typing import Any
 
@@ -168,18 +169,44 @@ class Server:
         self.retry_count = 0
         self.promises: dict[str, m.Value | m.Failure] = {}
         self.outcome: tuple[str, bytes] | None = None
+        self.crossing: Server | None = None
+        """As it was before one of its attempts."""
         self.actions = 0
         self.attempts = 0
 
     def run(self) -> Server:
         """Attempts until the invocation has ended."""
         while self.outcome is None:
+            if self.rng.random() < 0.5:
+                self.crossing = self.copied()
             self.attempts += 1
             if self.attempts > ATTEMPTS_MAX:
                 raise Broken("the invocation never ends")
             self.attempt()
             self.now_ms += 1000
         return self
+
+    def copied(self) -> Server:
+        """The invocation as it is now, between two attempts, to be continued otherwise."""
+        twin = copy(self)
+        twin.state = copy(self.state)
+        twin.state.values = dict(self.state.values)
+        twin.journal, twin.awakeables = list(self.journal), list(self.awakeables)
+        twin.outstanding = [list(chain) for chain in self.outstanding]
+        twin.here, twin.open_runs = set(self.here), set(self.open_runs)
+        twin.unsent = deque()
+        twin.failures, twin.promises = dict(self.failures), dict(self.promises)
+        return twin
+
+    def otherwise(self) -> Server | None:
+        """The same invocation from one of its crossings on, with other chances, run to its end."""
+        other = self.crossing
+        if other is None:
+            return None
+        other.rng = Random(self.seed + 1)
+        other.crossing = None
+        other.actions = other.attempts = 0
+        return other.run()
 
     # One attempt.
 

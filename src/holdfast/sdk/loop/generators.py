@@ -16,6 +16,7 @@ import sys
 import weakref
 from collections.abc import AsyncGenerator
 from contextlib import suppress
+from threading import get_ident
 from typing import Any, TypeAlias
 
 Generator: TypeAlias = AsyncGenerator[Any, Any]
@@ -24,12 +25,12 @@ Hooks: TypeAlias = tuple[Any, Any]
 CLOSING = "closing a generator"
 BEGUN_LOOKED_AT_MIN = 64
 
-_collecting = False
+_collecting_thread = 0
 
 
 def _on_collection(phase: str, info: dict[str, int]) -> None:
-    global _collecting
-    _collecting = phase == "start"
+    global _collecting_thread
+    _collecting_thread = get_ident() if phase == "start" else 0
 
 
 gc.callbacks.append(_on_collection)
@@ -58,7 +59,7 @@ class OpenGenerators:
         """The hook: nobody refers to this generator any more."""
         if self._loop is None:
             _unwind(generator)
-        elif _collecting or asyncio.events._get_running_loop() is not self._loop:
+        elif _collecting_thread == get_ident() or asyncio.events._get_running_loop() is not self._loop:
             self._kept.append(generator)
         else:
             # Not at once, as in every asyncio loop: a program has the same order of events on all of them.
