@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator
 from typing import Any, NamedTuple, TypeAlias
 
 from holdfast.protocol import messages as m
-from holdfast.protocol.framing import MessageType, is_command
+from holdfast.protocol.framing import ACK_REQUESTED, MessageType, is_command
 from holdfast.protocol.ids import awakeable_id
 from tests.simulation.programs import Program
 from tests.simulation.virtual import Broken
@@ -151,7 +151,7 @@ class Play:
             return
         self.bodies[completion] = result
         proposal = m.ProposeRunCompletionMessage(completion, result)
-        self.frames.append(m.frame(proposal, 1 if ack and self.version >= 7 else 0))
+        self.frames.append(m.frame(proposal, ACK_REQUESTED if ack else 0))
         self._go_on()
 
     def _note(self, type_: int, body: bytes) -> None:

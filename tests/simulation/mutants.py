@@ -15,9 +15,9 @@ from unittest.mock import patch
 from holdfast.core import attempts, calls, journal, lifecycle, operate, post
 from holdfast.core.commands import AttemptError, RunProposal
 from holdfast.core.messages import Complete
-from holdfast.core.model import Activity, Invocation, InvocationId, Row
+from holdfast.core.model import Invocation, InvocationId, Row
 from holdfast.core.outcome import Acknowledge, Received
-from holdfast.core.records import AttemptReport, Deliver, Recover, TimerFired
+from holdfast.core.records import Deliver, Recover, TimerFired
 from holdfast.partition.loop import PartitionLoop
 from holdfast.partition.post import PostOffice
 from holdfast.storage.database import StorageError
@@ -175,14 +175,20 @@ def acknowledges_steps_it_does_not_keep() -> AbstractContextManager[object]:
 
 
 @mutant
-def writes_state_after_the_transaction() -> AbstractContextManager[object]:
+def writes_state_with_the_next_commit() -> AbstractContextManager[object]:
     flush, committed = State.flush, State.committed
+    late: dict[int, bool] = {}
 
-    def late(self: State) -> None:
-        flush(self)
-        committed(self)
+    def flushed(self: State) -> None:
+        late[id(self)] = not late.get(id(self), False)
+        if not late[id(self)]:
+            flush(self)
 
-    return _all(patch.object(State, "flush", lambda self: None), patch.object(State, "committed", late))
+    def kept(self: State) -> None:
+        if not late.get(id(self), False):
+            committed(self)
+
+    return _all(patch.object(State, "flush", flushed), patch.object(State, "committed", kept))
 
 
 @mutant
@@ -233,18 +239,6 @@ def keeps_the_lock_to_itself() -> AbstractContextManager[object]:
 @mutant
 def lends_the_lock_to_two() -> AbstractContextManager[object]:
     return patch.object(Objects, "holder", lambda self, object_: None)
-
-
-@mutant
-def listens_to_replaced_attempts() -> AbstractContextManager[object]:
-    def report(step: Any, record: AttemptReport) -> None:
-        invocation = step.tables.invocations.get(record.row)
-        if invocation is not None:
-            record.attempt = invocation.attempt
-            invocation.activity = Activity.RUNNING
-        attempts.apply_report(step, record)
-
-    return patch.dict(_apply._HANDLERS, {AttemptReport: report})
 
 
 @mutant

@@ -52,9 +52,9 @@ class Simulation:
         for disk in server.disks:
             disk.fails = chance.choice((0.0, 0.0, 0.02))
             disk.slow = chance.choice((0.0, 0.1, 0.5))
-        for _ in range(chance.randint(1, 9)):
+        for _ in range(chance.choice((1, 3, 6, 9, 14))):
             world.later(chance.random() ** 2 * length_s, self.clients.wish)
-        for _ in range(chance.choice((0, 3, 12))):
+        for _ in range(chance.choice((0, 4, 12, 30))):
             world.later(chance.random() * length_s, self.clients.operate)
         for _ in range(chance.choice((0, 0, 1, 2, 5))):
             world.later(chance.random() * length_s, self._crash)
