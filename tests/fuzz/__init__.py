@@ -1,0 +1,11 @@
+"""A stranger's bytes, into everything that reads them.
+
+    targets.py    one function per reader: bytes in, an outcome out, an exception only for a bug of ours
+    ingress.py    the targets that need a served ingress, in memory
+    seeds.py      what the readers are meant to read: captured frames, whole connections
+    mutation.py   the fuzzer: breaks seeds, keeps what had a new outcome
+    guided.py     the same targets under atheris, where it is installed: guided by coverage
+
+`python -m tests.fuzz --seconds N [--target NAME] [--engine mutation|atheris]` (`make fuzz`). A failure prints
+the input and the command that repeats it. A slice of it is an ordinary test.
+"""

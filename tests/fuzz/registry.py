@@ -1,0 +1,16 @@
+"""Every target with its seeds."""
+
+from collections.abc import Sequence
+
+from . import seeds
+from .ingress import ingress
+from .mutation import Target
+from .targets import attempt, h2_client, protocol
+
+TARGETS: dict[str, tuple[Target, Sequence[bytes]]] = {
+    "protocol": (protocol, seeds.protocol() + seeds.protocol_bodies()),
+    "attempt": (attempt, seeds.attempts()),
+    "h2-client": (h2_client, seeds.h2_server()),
+    "ingress-http1": (ingress, seeds.http1_requests()),
+    "ingress-http2": (ingress, seeds.http2_requests()),
+}
