@@ -10,7 +10,7 @@ import os
 import sys
 import traceback
 from importlib import import_module
-from types import TracebackType
+from types import ModuleType, TracebackType
 
 from holdfast.sdk.endpoint.app import App
 
@@ -41,22 +41,37 @@ def load_app(target: str) -> App:
     here = os.getcwd()
     if here not in sys.path:
         sys.path.insert(0, here)
-    found: object = _import(name)
+    return attribute_of(import_users_module(name), attribute)
+
+
+def attribute_of(module: ModuleType, attribute: str) -> App:
+    """The app that `attribute`, which may have dots, names in a module.
+
+    Raises:
+        LoadError: there is none of that name, or it is something else.
+    """
+    name = module.__name__
+    found: object = module
     for part in attribute.split("."):
         if not hasattr(found, part):
-            apps = [key for key, value in vars(sys.modules[name]).items() if isinstance(value, App)]
+            apps = [key for key, value in vars(module).items() if isinstance(value, App)]
             there = f"; its apps: {', '.join(apps)}" if apps else f"; expected {_EXAMPLE}"
             raise LoadError(f"module {name} has no attribute {attribute}{there}")
         found = getattr(found, part)
     if not isinstance(found, App):
         raise LoadError(
-            f"{target} is {_described(found)}, expected what holdfast.app(...) returns. An app mounted in "
-            "another framework is run by that framework's server (docs/deploying.md)"
+            f"{name}:{attribute} is {_described(found)}, expected what holdfast.app(...) returns. An app "
+            "mounted in another framework is run by that framework's server (docs/deploying.md)"
         )
     return found
 
 
-def _import(name: str) -> object:
+def import_users_module(name: str) -> ModuleType:
+    """Import it from `sys.path`.
+
+    Raises:
+        LoadError: there is none, or its code failed; then with its traceback.
+    """
     try:
         return import_module(name)
     except ModuleNotFoundError as error:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from holdfast import __version__
-from holdfast.cli import backup, exit_codes, journal, public_key, replay_check, serve, serve_app
+from holdfast.cli import backup, dev, exit_codes, journal, public_key, replay_check, serve, serve_app
 from holdfast.cli.exit_codes import complain
 
 
@@ -19,6 +19,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--version", action="version", version=f"holdfast {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    dev.add_parser(commands)
     serve.add_parser(commands)
     serve_app.add_parser(commands)
     backup.add_parser(commands)

@@ -8,12 +8,17 @@ import errno
 import gc
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from holdfast.cli import exit_codes
 from holdfast.cli.commands import Commands
 from holdfast.cli.exit_codes import complain
 from holdfast.server.config import Config, ConfigError, as_toml, describe, load, option_names
+
+if TYPE_CHECKING:
+    from holdfast.server.assembly import Server
 
 GC_THRESHOLD = 50_000
 """Allocations between collections of the young generation: an invocation makes few cycles, many objects."""
@@ -46,11 +51,12 @@ def run(arguments: argparse.Namespace) -> int:
     from holdfast.server import logs
 
     logs.configure(config.log_level, config.log_format)
-    with asyncio.Runner(loop_factory=_new_loop) as runner:
+    with asyncio.Runner(loop_factory=new_loop) as runner:
         return runner.run(_serve(config))
 
 
-def _new_loop() -> asyncio.AbstractEventLoop:
+def new_loop() -> asyncio.AbstractEventLoop:
+    """uvloop's, where there is one."""
     try:
         import uvloop
     except ModuleNotFoundError:  # not on every platform
@@ -59,12 +65,22 @@ def _new_loop() -> asyncio.AbstractEventLoop:
 
 
 async def _serve(config: Config) -> int:
-    from holdfast.catalog.errors import CatalogFileError
     from holdfast.server.assembly import Server
-    from holdfast.server.data_dir import DataDirInUse
-    from holdfast.storage.database import StorageError
 
     loop = asyncio.get_running_loop()
+    ended, end_badly = ending(loop)
+    server = Server(config, loop, end_badly)
+    if (code := await started(server)) is not None:
+        return code
+    code = await ended
+    await server.stop()
+    return code
+
+
+def ending(loop: asyncio.AbstractEventLoop) -> tuple[asyncio.Future[int], Callable[[BaseException], None]]:
+    """(the exit code, once a signal or a fatal error gives one; where the server reports such errors)."""
+    from holdfast.storage.database import StorageError
+
     ended: asyncio.Future[int] = loop.create_future()
 
     def end(code: int) -> None:
@@ -80,7 +96,15 @@ async def _serve(config: Config) -> int:
         else:
             end(exit_codes.BUG)
 
-    server = Server(config, loop, end_badly)
+    return ended, end_badly
+
+
+async def started(server: Server) -> int | None:
+    """Start it; None, or the exit code when it cannot."""
+    from holdfast.catalog.errors import CatalogFileError
+    from holdfast.server.data_dir import DataDirInUse
+    from holdfast.storage.database import StorageError
+
     try:
         await server.start()
     except ConfigError as error:
@@ -96,6 +120,4 @@ async def _serve(config: Config) -> int:
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD)
-    code = await ended
-    await server.stop()
-    return code
+    return None

@@ -18,6 +18,7 @@ import multiprocessing
 import os
 import socket
 import sys
+from collections.abc import Callable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +59,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("app", metavar="MODULE:APP", help="the app, such as greeter:app for greeter.py")
     parser.add_argument("--host", default="127.0.0.1", help="address to bind; 0.0.0.0 for all [127.0.0.1]")
     parser.add_argument(
-        "--port", type=_port, help=f"port to bind [the variable {PORT_VARIABLE}, else {PORT_DEFAULT}]"
+        "--port", type=port_number, help=f"port to bind [the variable {PORT_VARIABLE}, else {PORT_DEFAULT}]"
     )
     parser.add_argument("--workers", type=_workers, default=1, help="processes [1]")
     parser.add_argument(
@@ -89,19 +90,28 @@ def run(arguments: argparse.Namespace) -> int:
     port = arguments.port
     try:
         if port is None:
-            port = _port(os.environ.get(PORT_VARIABLE) or str(PORT_DEFAULT))
+            port = port_number(os.environ.get(PORT_VARIABLE) or str(PORT_DEFAULT))
         app = load_app(arguments.app)
     except argparse.ArgumentTypeError as error:
         return complain(f"the variable {PORT_VARIABLE}: {error}", exit_codes.CONFIG)
     except LoadError as error:
         sys.stderr.write(error.detail)
         return complain(str(error), exit_codes.CONFIG)
-    if (problem := _cannot_bind(arguments.host, port)) is not None:
+    if (problem := cannot_bind(arguments.host, port)) is not None:
         return complain(problem, exit_codes.PORT_TAKEN)
     services = ", ".join(service.name for service in app.routes.services)
     shown = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
     print(f"holdfast: serving {services} on http://{shown}:{port}", file=sys.stderr, flush=True)
-    return _serve(arguments, port)
+    return serve(
+        arguments.app,
+        arguments.host,
+        port,
+        load_in_worker,
+        workers=arguments.workers,
+        streams=arguments.streams,
+        log_level=arguments.log_level,
+        grace_s=arguments.grace,
+    )
 
 
 def load_in_worker(target: str) -> App:
@@ -109,14 +119,35 @@ def load_in_worker(target: str) -> App:
     from holdfast.cli.load_app import load_app
 
     app = load_app(target)
+    settle_memory()
+    return app
+
+
+def settle_memory() -> None:
+    """For a worker that has imported everything."""
     # What was imported lives as long as the process: keep the collector from walking it again and again.
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD)
-    return app
 
 
-def _serve(arguments: argparse.Namespace, port: int) -> int:
+def serve(
+    target: str,
+    host: str,
+    port: int,
+    load: Callable[[str], App],
+    *,
+    workers: int = 1,
+    streams: int = STREAMS_DEFAULT,
+    log_level: str = "info",
+    grace_s: int = 10,
+) -> int:
+    """Run Granian until a signal ends it; the exit code.
+
+    Args:
+        load: gives the app of `target` in a worker's process; a function of a module.
+        grace_s: at the end, how long attempts may go on.
+    """
     from granian import Granian
     from granian.constants import HTTPModes, Interfaces
     from granian.http import HTTP2Settings
@@ -124,26 +155,26 @@ def _serve(arguments: argparse.Namespace, port: int) -> int:
 
     multiprocessing.set_start_method("spawn", force=True)
     server = Granian(
-        arguments.app,
-        address=arguments.host,
+        target,
+        address=host,
         port=port,
         interface=Interfaces.RSGI,
-        workers=arguments.workers,
+        workers=workers,
         http=HTTPModes.auto,
         websockets=False,
         backpressure=ATTEMPTS_MAX,
         http2_settings=HTTP2Settings(
             initial_connection_window_size=CONNECTION_WINDOW_BYTES,
             initial_stream_window_size=WINDOW_BYTES,
-            max_concurrent_streams=arguments.streams,
+            max_concurrent_streams=streams,
         ),
-        log_level=LogLevels.debug if arguments.log_level == "debug" else LogLevels.warning,
-        log_dictconfig=_logging(arguments.log_level.upper()),
+        log_level=LogLevels.debug if log_level == "debug" else LogLevels.warning,
+        log_dictconfig=_logging(log_level.upper()),
         respawn_failed_workers=True,
-        workers_kill_timeout=arguments.grace,
+        workers_kill_timeout=grace_s,
     )
     try:
-        server.serve(target_loader=load_in_worker)
+        server.serve(target_loader=load)
     except SystemExit as end:
         return (
             exit_codes.OK if not end.code else complain("a worker ended by itself; see above", exit_codes.BUG)
@@ -161,7 +192,7 @@ def _logging(level: str) -> dict[str, Any]:
     }
 
 
-def _cannot_bind(host: str, port: int) -> str | None:
+def cannot_bind(host: str, port: int, option: str = "--port") -> str | None:
     """Why not. Granian shares ports between processes, so it would not notice another one's."""
     try:
         family, kind, number, _, address = socket.getaddrinfo(
@@ -173,12 +204,12 @@ def _cannot_bind(host: str, port: int) -> str | None:
             probe.listen(1)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            return f"port {port} of {host} is taken by another process; choose one with --port"
+            return f"port {port} of {host} is taken by another process; choose one with {option}"
         return f"cannot listen on {host} port {port}: {error.strerror or error}"
     return None
 
 
-def _port(text: str) -> int:
+def port_number(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) < 65536:
         raise argparse.ArgumentTypeError(f"{text!r} is no port; expected a number from 1 to 65535")
     return int(text)
