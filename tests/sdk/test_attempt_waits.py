@@ -95,6 +95,7 @@ def test_a_value_of_another_type_fails_the_attempt(early: bool) -> None:
     frames = [signal(17, "text"), slept(1)]
     error = served(handler).begin(b"").feed(*(frames if early else reversed(frames))).error()
     assert "a result in the journal cannot be read" in error.message
+    assert "test_attempt_waits.py" in error.message
 
 
 # Suspensions.

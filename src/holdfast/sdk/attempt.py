@@ -34,7 +34,7 @@ from holdfast.protocol.state_commands import GetLazyStateCommandMessage
 from holdfast.sdk.bodies import Bodies
 from holdfast.sdk.call_site import await_site, call_site
 from holdfast.sdk.cancelling import CallInFlight, Cancellation
-from holdfast.sdk.errors import AttemptEnded, SerdeError
+from holdfast.sdk.errors import AttemptEnded
 from holdfast.sdk.loop.durable_loop import DurableLoop, DurableTimer, get_running_loop
 from holdfast.sdk.port import NOBODY, AttemptPort
 from holdfast.sdk.reports import (
@@ -47,6 +47,7 @@ from holdfast.sdk.reports import (
     result_too_large,
     step_result_too_large,
     terminal_of,
+    unreadable,
 )
 from holdfast.sdk.steps import PendingStep
 from holdfast.sdk.taking_down import take_down
@@ -61,7 +62,6 @@ from holdfast.sdk.waiting import Waiting
 from holdfast.sdk.waits import failure_of
 
 STEP_GRACE_S = 5.0
-UNREADABLE = "a result in the journal cannot be read: "
 PAST_EXCEPT = "the handler raised past `except Exception`: "
 
 
@@ -191,14 +191,12 @@ class Attempt(Waiting):
             self._protocol_error(error)
         except Mismatch as error:
             self._mismatch(error)
-        except SerdeError as error:
-            self._fail_attempt(report_of(error, UNREADABLE))
         except AttemptEnded as error:
             # From a callback outside any task. It has been failing already, unless handler code raised this.
             self._fail_attempt(report_of(error))
         except BaseException as error:
-            # A serde, a codec or a callback of the user's may raise anything, and a task that raises
-            # SystemExit or KeyboardInterrupt raises it here as well. The attempt fails, the process goes on.
+            # A callback of the user's may raise anything, and a task that raises SystemExit or
+            # KeyboardInterrupt raises it here as well. The attempt fails, the process goes on.
             self._fail_attempt(report_of(error, PAST_EXCEPT if not isinstance(error, Exception) else ""))
         finally:
             loop.driven = False
@@ -233,7 +231,12 @@ class Attempt(Waiting):
                 continue
             if (bodies.pending or bodies.running) and notification.completion_id is not None:
                 bodies.drop(notification.completion_id)
-            self.deliver(notification)
+            try:
+                self.deliver(notification)
+            except Exception as error:
+                # A serde or a codec of the user's may raise anything.
+                self._fail_attempt(unreadable(error, await_site(task)))
+                return
         if machine.replaying:
             raise Mismatch(
                 f"  in the journal: {machine.next_stored()}\n"
@@ -283,7 +286,7 @@ class Attempt(Waiting):
 
     def unreadable(self, error: Exception) -> None:
         """As of `Waiting`."""
-        self._fail_attempt(report_of(error, UNREADABLE))
+        self._fail_attempt(unreadable(error, call_site()))
 
     def add_call(self, call: CallInFlight) -> None:
         """Cancel it when this invocation is cancelled."""

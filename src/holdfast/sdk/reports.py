@@ -59,6 +59,16 @@ def _text(error: BaseException) -> str:
     return text if len(text) <= TEXT_CHARS_MAX else text[:TEXT_CHARS_MAX] + "..."
 
 
+def unreadable(error: Exception, where: str) -> ErrorMessage:
+    """A result that came cannot be read as the type it was asked for with.
+
+    Args:
+        where: the handler waits for it, in the user's code; may be empty.
+    """
+    at = f", awaited at {where}" if where else ""
+    return report_of(error, f"a result in the journal cannot be read{at}: ")
+
+
 def cancelled_itself() -> ErrorMessage:
     """The handler's own task was cancelled, by nobody but itself."""
     return ErrorMessage(
