@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 Outcome = tuple[object, ...]
 """("ok", bytes) or ("fail", code, message)."""
+Mark = tuple[int, int, int]
+"""An attempt: failures before it, commands it replays, servers that had crashed."""
 _RUN = int(MessageType.RUN_COMPLETION)
 _SIGNAL = int(MessageType.SIGNAL_NOTIFICATION)
 _SET = int(MessageType.SET_STATE_COMMAND)
@@ -53,8 +55,8 @@ class Truth:
         self.seen: list[InvocationId] = []
         self._journals: dict[bytes, list[tuple[int, bytes]]] = {}
         self._known: dict[bytes, dict[object, bytes]] = {}
-        self._failed: dict[bytes, tuple[int, int, int]] = {}
-        self._last: dict[bytes, tuple[int, int, int]] = {}
+        self._failed: dict[bytes, Mark] = {}
+        self._last: dict[bytes, Mark] = {}
         self.resumed: set[bytes] = set()
         self._locks: dict[str, list[tuple[int, Row] | dict[bytes, bytes]]] = {}
         self._holders: dict[str, Row] = {}
@@ -114,11 +116,14 @@ class Truth:
         """A handler came to an end and tried to say so."""
         self.outputs.setdefault(id_, set()).add(outcome(result))
 
-    def failed(self, id_: bytes) -> None:
+    def mark(self, id_: bytes) -> Mark:
+        """The attempt just opened, for `failed`."""
+        return self._last[id_]
+
+    def failed(self, id_: bytes, mark: Mark) -> None:
         """An attempt's Error has reached the server."""
-        last = self._last.get(id_)
-        if last is not None:
-            self._failed[id_] = last
+        if self._last[id_] is mark:
+            self._failed[id_] = mark
 
     def _count_retries(self, start: m.StartMessage, commands: int) -> None:
         id_, retries, epoch = start.id, start.retry_count_since_last_stored_entry, self.server.crashes

@@ -19,7 +19,7 @@ from tests.simulation.handler import Died, Outside, Play
 from tests.simulation.virtual import Broken, Clock, ProcessLoop, World
 
 if TYPE_CHECKING:
-    from tests.simulation.laws import Truth
+    from tests.simulation.laws import Mark, Truth
 
 DEPLOYMENT = "dp_sim"
 DAY_MS = 86_400_000
@@ -142,7 +142,8 @@ class SimulatedClient:
         start = m.StartMessage.decode(frames[0][2])
         replay = [(type_, raw) for type_, _, raw in frames[1:]]
         self._services.truth.opened(start, path.removeprefix("/invoke/"), replay)
-        stream = SimulatedStream(self._services, self._process, listener)
+        mark = self._services.truth.mark(start.id)
+        stream = SimulatedStream(self._services, self._process, listener, mark)
         stream.write(body)
         if end:
             stream.end()
@@ -155,7 +156,10 @@ _numbers = iter(range(1 << 62))
 class SimulatedStream:
     """A request and its response: two directions, each in order, each late by what chance says."""
 
-    def __init__(self, services: Services, process: ProcessLoop, listener: StreamListener) -> None:
+    def __init__(
+        self, services: Services, process: ProcessLoop, listener: StreamListener, mark: Mark
+    ) -> None:
+        self._mark = mark
         self.number = next(_numbers)
         self._services = services
         self._world = services.world
@@ -279,7 +283,7 @@ class SimulatedStream:
         if not self._over:
             self._over = True
             if self._play is not None and self._play.failure is not None and self._fate == "well":
-                self._services.truth.failed(self._play.id)
+                self._services.truth.failed(self._play.id, self._mark)
             self._listener.on_end()
             self.forget()
 

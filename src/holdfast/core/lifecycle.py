@@ -183,6 +183,8 @@ def finish(step: Step, invocation: Invocation, result: Result) -> None:
         )
     )
     if retention.completion_ms == 0:
+        # An attempt that this batch started is void, as `rest` makes it: there is no journal to push.
+        invocation.attempt += 1
         forget(step, invocation)
     else:
         if retention.journal_ms == 0:
