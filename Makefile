@@ -12,7 +12,7 @@ HAS_NPM := $(shell command -v npm 2>/dev/null)
 # Tests start many processes: without cached bytecode each of them compiles everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: sdk-suite-restate demo demo-typescript test check unit e2e torture fuzz bench bench-quick lock clean setup node-setup
+.PHONY: sdk-suite-restate demo demo-typescript test check unit e2e torture fuzz bench bench-quick sim storm mutants lock clean setup node-setup
 
 setup: $(STAMP)
 
@@ -69,6 +69,20 @@ fuzz: setup
 # The SDK's own suite against the real Restate server from npm.
 sdk-suite-restate: setup node-setup
 	HOLDFAST_TEST_SERVER=restate $(BIN)/python -m pytest -q tests/sdk_suite
+
+# Whole servers and services under one seed, repeated and told: make sim SEED=7.
+SEED ?= 1
+sim: setup
+	$(BIN)/python -m tests.simulation $(SEED)
+
+# Many seeds from SEED on; a failure prints the command that repeats it.
+COUNT ?= 10000
+storm: setup
+	$(BIN)/python -m tests.simulation $(SEED) $(COUNT)
+
+# Deliberately broken engines, each of which the simulation must catch.
+mutants: setup
+	$(BIN)/python -m tests.simulation.mutants
 
 # Ours against the real Restate server from npm, in interleaved rounds on this machine.
 bench: setup node-setup
