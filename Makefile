@@ -7,12 +7,14 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 NODE_SERVICES := tests/interop/services/typescript
 NODE_EXAMPLE := examples/claim_agent_ts
+INTEROP_SERVICES := tests/interop/services
+INTEROP_BUILDS := build/interop
 HAS_NPM := $(shell command -v npm 2>/dev/null)
 
 # Tests start many processes: without cached bytecode each of them compiles everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: sdk-suite-restate demo demo-typescript test check unit e2e torture fuzz bench bench-quick sim storm mutants lock clean setup node-setup
+.PHONY: sdk-suite-restate demo demo-typescript test check unit e2e torture fuzz bench bench-quick sim storm mutants lock clean setup node-setup interop-setup
 
 setup: $(STAMP)
 
@@ -30,6 +32,10 @@ else
 	@echo "npm is not installed: tests of the TypeScript SDK will be skipped"
 endif
 
+# The services on SDKs of compiled languages; whatever cannot be built is said, and its tests are skipped.
+interop-setup:
+	$(INTEROP_SERVICES)/build.sh $(INTEROP_BUILDS)
+
 # The main job: a claim agent that survives kill -9 of the server and of itself.
 demo: setup
 	$(BIN)/python -m examples.claim_agent.demo
@@ -38,7 +44,7 @@ demo-typescript: setup node-setup
 	$(BIN)/python -m examples.claim_agent.demo --agent typescript
 
 # All tests; pytest's summary line comes last.
-test: setup node-setup
+test: setup node-setup interop-setup
 	$(BIN)/python -m pytest
 
 # What to run before every commit: format, lint, types, and the fast tests.
@@ -52,7 +58,7 @@ check: setup
 unit: setup
 	$(BIN)/python -m pytest -q -m "not e2e and not interop and not slow"
 
-e2e: setup node-setup
+e2e: setup node-setup interop-setup
 	$(BIN)/python -m pytest -q -m "e2e or interop"
 
 # Random kill -9 and SIGSTOP under load, and an outsider who checks; SEED and KILLS choose.
@@ -96,4 +102,4 @@ lock: setup
 	$(BIN)/uv pip compile --quiet --custom-compile-command "make lock" --all-extras --group dev pyproject.toml --python-version 3.11 -o requirements.lock
 
 clean:
-	rm -rf $(VENV) $(NODE_SERVICES)/node_modules $(NODE_EXAMPLE)/node_modules .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(NODE_SERVICES)/node_modules $(NODE_EXAMPLE)/node_modules $(INTEROP_BUILDS) .pytest_cache .mypy_cache .ruff_cache

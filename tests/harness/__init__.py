@@ -6,17 +6,21 @@ imports the package under test: it meets it as its users do, over sockets.
 """
 
 from .clients import Admin, Ingress
+from .compiled import LANGUAGES, CompiledService, Language
 from .effects import Effects
 from .processes import Process, free_port, wait_until
 from .servers import HoldfastServer, RestateServer, Server, new_server
 from .services import NODE, PythonService, Service, TypeScriptService
 
 __all__ = [
+    "LANGUAGES",
     "NODE",
     "Admin",
+    "CompiledService",
     "Effects",
     "HoldfastServer",
     "Ingress",
+    "Language",
     "Process",
     "PythonService",
     "RestateServer",

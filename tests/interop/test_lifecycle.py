@@ -3,7 +3,7 @@
 import pytest
 from harness import wait_until
 
-from .flavor import Flavor, fresh
+from .flavor import Arrangement, Flavor, fresh
 
 pytestmark = [pytest.mark.e2e, pytest.mark.interop]
 
@@ -151,7 +151,7 @@ def test_restart_as_new_runs_everything_again(flavor: Flavor) -> None:
     assert (row["restarted_from"], row["invoked_by"]) == (first, "restart_as_new")
 
 
-def test_restart_from_a_prefix_keeps_the_steps_before_it(flavor: Flavor) -> None:
+def test_restart_from_a_prefix_keeps_the_steps_before_it(flavor: Flavor, arrangement: Arrangement) -> None:
     first = flavor.send("steps", 4, fresh("kept"))
     flavor.result(first)
     commands = [
@@ -161,6 +161,9 @@ def test_restart_from_a_prefix_keeps_the_steps_before_it(flavor: Flavor) -> None
     ]
     third_step = str(commands[2]["index"])
     response = flavor.admin.patch(first, "restart-as-new", **{"from": third_step})
+    if arrangement.protocol_version < 6:
+        assert response.status_code == 422, "below version 6 a copy draws other random numbers"
+        return
     assert response.status_code == 200, response.text
     second = response.json()["new_invocation_id"]
     flavor.admin.wait_status(second, "completed")
