@@ -4,12 +4,14 @@ from collections.abc import Sequence
 
 from . import seeds
 from .ingress import ingress
+from .invoker import invoker
 from .mutation import Target
 from .targets import attempt, h2_client, protocol
 
 TARGETS: dict[str, tuple[Target, Sequence[bytes]]] = {
     "protocol": (protocol, seeds.protocol() + seeds.protocol_bodies()),
     "attempt": (attempt, seeds.attempts()),
+    "invoker": (invoker, seeds.deployments()),
     "h2-client": (h2_client, seeds.h2_server()),
     "ingress-http1": (ingress, seeds.http1_requests()),
     "ingress-http2": (ingress, seeds.http2_requests()),

@@ -49,6 +49,42 @@ def attempts() -> list[bytes]:
     ]
 
 
+def deployments() -> list[bytes]:
+    """What an SDK sends: every command, proposals, and every end; for an object, a workflow and a service."""
+    value = Value(b'"v"')
+    commands = [
+        messages.GetLazyStateCommandMessage(b"a", 1),
+        messages.SetStateCommandMessage(b"a", value),
+        messages.ClearStateCommandMessage(b"a"),
+        messages.ClearAllStateCommandMessage(),
+        messages.GetLazyStateKeysCommandMessage(2),
+        messages.GetEagerStateCommandMessage(b"a", messages.VOID),
+        messages.GetPromiseCommandMessage("p", 3),
+        messages.PeekPromiseCommandMessage("p", 4),
+        messages.CompletePromiseCommandMessage("p", value, 5),
+        messages.SleepCommandMessage(1_700_000_000_000, 6, "nap"),
+        messages.CallCommandMessage(
+            "Greeter", "greet", b"x", invocation_id_notification_idx=7, result_completion_id=8
+        ),
+        messages.OneWayCallCommandMessage("Counter", "add", b"x", key="k", invocation_id_notification_idx=9),
+        messages.RunCommandMessage(10, "step"),
+        messages.ProposeRunCompletionMessage(10, value),
+        messages.SendSignalCommandMessage("inv_1x", 17, None, messages.VOID),
+        messages.AttachInvocationCommandMessage(),
+        messages.CompleteAwakeableCommandMessage("sign_1x", value),
+        messages.AwaitingOnMessage(),
+    ]
+    ends = [
+        frame(messages.SuspensionMessage(messages.Future((1, 6, 10), (1, 17), ("go",)))),
+        frame(messages.OutputCommandMessage(result=value)) + frame(messages.EndMessage()),
+        frame(messages.ErrorMessage(500, "broken")),
+    ]
+    each = [frame(command) for command in commands]
+    kinds = [bytes((kind * 6,)) for kind in range(3)]
+    found = [kind + one + end for kind in kinds for one in each for end in ends]
+    return found + [kind + b"".join(each) + end for kind in kinds for end in ends]
+
+
 def protocol_bodies() -> list[bytes]:
     """Bodies under every frame type, so that one message's bytes meet another's decoder."""
     types = list(messages.MESSAGE_TYPES)
@@ -164,6 +200,6 @@ DICTIONARY = (
     b"content-length: 99999999999999999999\r\n", b"content-length: -1\r\n", b"HTTP/1.1", b"HTTP/2.0", b"PRI * ",
     b"upgrade: h2c\r\n", b"connection: close\r\n", b"expect: 100-continue\r\n", b"idempotency-key: \xff\r\n",
     b"%00", b"%ff", b"..", b"//", b"?delay=-1s", b"?delay=99999999999999d", b"\x00", b"\xff" * 4,
-    b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", b"\x00\x00\x00\x04\x00\x00\x00\x00\x00", b"\x80\x80\x80\x80\x08",
-    b"\xc0\x80", b"\xed\xa0\x80", b"/send", b"/attach", b"/output", b"inv_1", b"sign_1", b"prom_1",
+    b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", b"\x00\x00\x00\x04\x00\x00\x00\x00\x00",
+    b"\x80\x80\x80\x80\x08", b"\xc0\x80", b"\xed\xa0\x80", b"/send", b"/attach", b"/output", b"inv_1", b"sign_1", b"prom_1",
 )  # fmt: skip

@@ -31,7 +31,7 @@ def pieces(data: bytes) -> Iterator[bytes]:
 
 
 def protocol(data: bytes) -> Hashable:
-    """Frames and every message: decoded or refused; what was decoded encodes to something that means the same."""
+    """Frames and every message: decoded or refused; what was decoded encodes to what means the same."""
     decoder = FrameDecoder(1 << 16)
     version = 6 if data[:1] == b"\x06" else 7
     seen: list[Hashable] = []
@@ -100,7 +100,7 @@ def attempt(data: bytes) -> Hashable:
 
 
 def h2_client(data: bytes) -> Hashable:
-    """The HTTP/2 client, answered by a stranger: streams end once each, output stays small, nothing raises."""
+    """The HTTP/2 client, answered by a stranger: streams end once each, output stays small."""
     owner, heard = Owner(), [Recorder(), Recorder()]
     connection = H2Connection(owner, "peer", ResponseCache())
     for recorder, ends in zip(heard, (True, False), strict=True):

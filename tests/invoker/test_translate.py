@@ -5,14 +5,17 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import cast
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.core import commands as core
 from holdfast.core import model
+from holdfast.core.model import TargetKind
 from holdfast.invoker.translate import Speaker, translate
 from holdfast.protocol import messages as wire
-from holdfast.protocol.framing import ACK_REQUESTED, MessageType
+from holdfast.protocol.errors import MalformedMessage
+from holdfast.protocol.framing import ACK_REQUESTED, MessageType, is_command
 
 CONTENTS = st.binary(max_size=4) | st.sampled_from([b"x" * n for n in (123, 126, 127, 128, 300, 20_000)])
 NEWER_FIELDS = st.sampled_from([b"", b"\xa0\x06\x01", b"\x0a\x00"])
@@ -48,3 +51,17 @@ def test_proposals(content: bytes, newer: bytes, completion_id: int, flags: int,
     ack = bool(flags) and version == 7
     assert item == core.RunProposal(decoded.result_completion_id, model.Success(decoded.result.content), ack)
     assert (decoded.result_completion_id, decoded.result.content) == (completion_id, content)
+
+
+SENT_BY_SDKS = [type_ for type_ in MessageType if is_command(type_) and type_ != MessageType.INPUT_COMMAND]
+
+
+@pytest.mark.parametrize("type_", SENT_BY_SDKS, ids=lambda type_: type_.name)
+def test_no_command_is_stored_that_cannot_be_read(type_: MessageType) -> None:
+    """A body that is not protobuf would be replayed to every later attempt, which must refuse it."""
+    promises = "PROMISE" in type_.name
+    kind = TargetKind.WORKFLOW_RUN if promises else TargetKind.OBJECT_EXCLUSIVE
+    target = model.Target("S", "h", "k", kind)
+    speaker = cast(Speaker, SimpleNamespace(version=7, invocation=SimpleNamespace(target=target)))
+    with pytest.raises(MalformedMessage):
+        translate(speaker, type_, 0, b"\x00")

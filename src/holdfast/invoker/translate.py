@@ -190,6 +190,7 @@ def _clear_state(of: Speaker, type_: int, _: int, body: bytes) -> core.Item:
 
 def _clear_all_state(of: Speaker, type_: int, _: int, body: bytes) -> core.Item:
     _check_state(of, write=True)
+    wire.decode(type_, body)  # a journal that no SDK can read would fail every later attempt
     return core.ClearAllState(type_, body)
 
 
