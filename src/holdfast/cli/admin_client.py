@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
 from collections.abc import Mapping
 from http.client import HTTPException
 from typing import TypeAlias, cast
@@ -55,7 +57,13 @@ class Admin:
     def request(
         self, method: str, path: str, body: Json = None, parameters: Mapping[str, str] | None = None
     ) -> Json:
-        """The JSON of the answer; None when it is empty.
+        """The JSON of the answer; as `send`."""
+        return self.send(method, path, body, parameters)[1]
+
+    def send(
+        self, method: str, path: str, body: Json = None, parameters: Mapping[str, str] | None = None
+    ) -> tuple[int, Json]:
+        """(status, JSON of the answer or None when it is empty).
 
         Raises:
             AdminError: nobody there, or an answer that is no success.
@@ -69,6 +77,7 @@ class Admin:
         try:
             # Without proxies: admin interfaces are not reached through those for the world outside.
             with build_opener(ProxyHandler({})).open(request, timeout=ANSWER_WITHIN_S) as response:
+                status = int(response.status)
                 answer = response.read(ANSWER_BYTES_MAX + 1)
         except HTTPError as error:
             raise AdminError(_said(error), exit_codes.REFUSED, error.code) from None
@@ -77,9 +86,9 @@ class Admin:
         if len(answer) > ANSWER_BYTES_MAX:
             raise AdminError(f"the answer is larger than {ANSWER_BYTES_MAX} bytes", exit_codes.REFUSED)
         if not answer:
-            return None
+            return status, None
         try:
-            return cast("Json", json.loads(answer))
+            return status, cast("Json", json.loads(answer))
         except ValueError:
             raise self._not_admin("its answer is not JSON") from None
 
@@ -102,6 +111,23 @@ class Admin:
                 f"address of its admin interface with --admin or the variable {ADMIN_VARIABLE}"
             )
         return f"cannot reach the admin interface at {self.url}: {reason}"
+
+
+def add_admin_option(parser: argparse.ArgumentParser) -> None:
+    """`--admin`."""
+    default = os.environ.get(ADMIN_VARIABLE) or ADMIN_DEFAULT
+    parser.add_argument(
+        "--admin",
+        default=default,
+        metavar="URL",
+        help=f"the server's admin interface [the variable {ADMIN_VARIABLE}, else {ADMIN_DEFAULT}]",
+    )
+
+
+def add_admin_options(parser: argparse.ArgumentParser) -> None:
+    """`--admin` and `--json`."""
+    add_admin_option(parser)
+    parser.add_argument("--json", action="store_true", help="JSON, one object per line")
 
 
 def segment(text: str) -> str:

@@ -124,6 +124,8 @@ def _run(given: str, target: Target, ports: dict[str, int], data_dir: str, verbo
 
 async def _dev(given: str, target: Target, config: Config, ports: dict[str, int]) -> int:
     """Run until a signal; the exit code."""
+    from holdfast.cli.admin_client import Admin
+    from holdfast.cli.dev_failures import show_failures
     from holdfast.cli.dev_service_loop import Addresses, keep_serving
     from holdfast.cli.dev_terminal import Terminal
     from holdfast.cli.serve import ending, started
@@ -137,23 +139,28 @@ async def _dev(given: str, target: Target, config: Config, ports: dict[str, int]
     # Both take a second to import what they need, in two processes.
     service = asyncio.create_task(keep_serving(given, target, addresses, terminal, ready), name="service")
     service.add_done_callback(lambda _: None if ended.done() else ended.set_result(exit_codes.BUG))
+    failures: list[asyncio.Task[None]] = []
     server: Server | None = None
     try:
         server = (await asyncio.to_thread(_server_class))(config, loop, end_badly)
         if (code := await started(server)) is None:
             ready.set()
+            admin = Admin(f"http://{HOST}:{addresses.admin_port}")
+            failures.append(asyncio.create_task(show_failures(admin, terminal), name="failures"))
             code = await ended
             terminal.say("stopping")
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):  # a second ctrl-C waits for nothing
             loop.remove_signal_handler(number)
             signal.signal(number, signal.SIG_DFL)
+        for task in failures:
+            task.cancel()
         # The server first: it lets go of attempts, where a service that ends would look like a failure of
         # theirs.
         if server is not None:
             await server.stop()
         service.cancel()
-        await asyncio.gather(service, return_exceptions=True)
+        await asyncio.gather(service, *failures, return_exceptions=True)
     if service.done() and not service.cancelled() and (error := service.exception()) is not None:
         raise error
     return code

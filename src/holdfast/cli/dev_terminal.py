@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import textwrap
 from typing import TextIO, cast
 
-_RESET, _DIM, _BOLD, _RED = "\x1b[0m", "\x1b[2m", "\x1b[1m", "\x1b[31m"
+_RESET, _BOLD, _RED = "\x1b[0m", "\x1b[1m", "\x1b[31m"
 _SERVICE, _SERVER = "\x1b[36m", "\x1b[35m"
 _COLUMN = 9
+_INDENT = " " * (_COLUMN + 2)
 
 
 class Terminal:
@@ -34,6 +36,12 @@ class Terminal:
         if detail:
             print(detail.rstrip("\n"), file=self._err, flush=True)
         self._write(self._err, _RED, "holdfast", text)
+
+    def failed(self, text: str, detail: str) -> None:
+        """What went wrong in a handler, and what more there is to say of it."""
+        self._write(self._err, _RED, "holdfast", text)
+        if detail:
+            print(textwrap.indent(detail.rstrip("\n"), _INDENT), file=self._err, flush=True)
 
     def of_service(self, line: str) -> None:
         self._write(self._out, _SERVICE, "service", line)

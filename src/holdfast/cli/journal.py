@@ -11,16 +11,15 @@ import sys
 from pathlib import Path
 
 from holdfast.cli import exit_codes
+from holdfast.cli.admin_client import Admin, AdminError, add_admin_option
 from holdfast.cli.commands import Commands
 from holdfast.cli.exit_codes import complain
-
-ADMIN_DEFAULT = "http://127.0.0.1:9070"
 
 
 def add_parser(commands: Commands) -> None:
     parser = commands.add_parser("journal", help="save an invocation's journal", description=__doc__)
     parser.add_argument("invocation", metavar="INVOCATION_ID", help="inv_...")
-    parser.add_argument("--admin", default=ADMIN_DEFAULT, metavar="URL", help=f"[{ADMIN_DEFAULT}]")
+    add_admin_option(parser)
     parser.add_argument("--to", type=Path, metavar="FILE", help="[standard output]")
     parser.set_defaults(run=run)
 
@@ -30,11 +29,13 @@ def run(arguments: argparse.Namespace) -> int:
     from holdfast.cli.journal_export import ExportError, export
 
     try:
-        text = export(arguments.invocation, arguments.admin)
+        text = export(arguments.invocation, Admin(arguments.admin))
         if arguments.to is None:
             sys.stdout.write(text)
         else:
             arguments.to.write_text(text, encoding="utf-8")
+    except AdminError as error:
+        return complain(str(error), error.exit_code)
     except ExportError as error:
         return complain(str(error), exit_codes.USAGE)
     except OSError as error:

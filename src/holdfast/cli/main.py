@@ -8,7 +8,18 @@ import sys
 from collections.abc import Sequence
 
 from holdfast import __version__
-from holdfast.cli import backup, dev, exit_codes, journal, public_key, replay_check, serve, serve_app
+from holdfast.cli import (
+    backup,
+    deployments,
+    dev,
+    exit_codes,
+    invocations,
+    journal,
+    public_key,
+    replay_check,
+    serve,
+    serve_app,
+)
 from holdfast.cli.exit_codes import complain
 
 
@@ -22,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     dev.add_parser(commands)
     serve.add_parser(commands)
     serve_app.add_parser(commands)
+    deployments.add_parser(commands)
+    invocations.add_parser(commands)
     backup.add_parser(commands)
     public_key.add_parser(commands)
     journal.add_parser(commands)
