@@ -10,16 +10,17 @@ log when the commit succeeds, and is what "nothing leaves before its commit" is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
 from random import Random
+from typing import Any
 
 import apsw
 
 from holdfast.core.records import Record
 from holdfast.partition.committer import Done, Job
-from holdfast.storage.database import Database, StorageError
+from holdfast.storage.database import Database, StorageError, Value
 from holdfast.storage.schema import MIGRATIONS
 from tests.simulation.virtual import ProcessLoop
 
@@ -60,9 +61,13 @@ class Disk:
         self.fails = 0.0
         """Chance of a commit to fail."""
         self.full = False
+        self.breaks = 0.0
+        """Chance of a read, or of a write before the commit, to fail."""
+        self.broke = False
+        """Something of that kind has happened to the running process."""
         self.slow = 0.0
         """Chance of a commit to take a while."""
-        self._chance = chance
+        self.chance = chance
         self._unheard: Callable[[], None] | None = None
 
     def durable(self) -> None:
@@ -82,7 +87,7 @@ class Disk:
             flush: writes what a failed commit left in the process's buffers.
         """
         connection = self.connection
-        if self._unheard is not None and self._chance.random() < 0.5:
+        if self._unheard is not None and self.chance.random() < 0.5:
             if not connection.in_transaction:
                 flush()
             if connection.in_transaction:
@@ -107,6 +112,24 @@ class SimulatedDatabase(Database):
         self._disk = disk
         self._wal_pages = 0
         self._connection = disk.connection
+
+    def execute(self, sql: str, values: Sequence[Value] = ()) -> None:
+        self._trip()
+        super().execute(sql, values)
+
+    def rows(self, sql: str, values: Sequence[Value] = ()) -> list[Any]:
+        self._trip()
+        return super().rows(sql, values)
+
+    def first(self, sql: str, values: Sequence[Value] = ()) -> tuple[Value, ...] | None:
+        self._trip()
+        return super().first(sql, values)
+
+    def _trip(self) -> None:
+        disk = self._disk
+        if disk.breaks and disk.chance.random() < disk.breaks:
+            disk.broke = True
+            raise disk.chance.choice((apsw.IOError, apsw.FullError, apsw.CorruptError))("simulated")
 
     def release(self) -> None:
         super().release()

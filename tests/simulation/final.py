@@ -84,6 +84,8 @@ class Ends:
             left = getattr(runner, name)
             if left:
                 raise Broken(f"left in the runner's {name}: {left}")
+        if server.asked:
+            raise Broken(f"{server.asked} askers never got an answer")
         for partition in server.partitions:
             if partition._watchers:
                 raise Broken(f"somebody still waits for {list(partition._watchers)}")
@@ -206,7 +208,7 @@ def dump(disk: Disk) -> dict[str, list[tuple[Any, ...]]]:
 
 def check_replay(disk: Disk, partitions: int) -> None:
     """The record log, applied to an empty store, gives the same tables."""
-    again = Disk(disk.index, disk._chance)
+    again = Disk(disk.index, disk.chance)
     with patch.object(partition_tables, "Database", lambda *_: SimulatedDatabase(again)):
         tables = PartitionTables(None, disk.index, partitions)
         for entry in disk.log:

@@ -406,20 +406,26 @@ class Play:
     def _get(self, _: int, key: str) -> Running | None:
         raw = key.encode()
         completion = self._id()
-        if self._state is None:
+        if self._reads_lazily(int(MessageType.GET_LAZY_STATE_COMMAND)):
             self.command(m.GetLazyStateCommandMessage(raw, completion))
             return self._wait(Leaf(completion))
-        value = self._state.get(raw)
+        value = None if self._state is None else self._state.get(raw)
         read = m.GetEagerStateCommandMessage(raw, "", m.VOID if value is None else m.Value(value))
         self._trace.append(repr(self.command(read).result))
         return None
 
+    def _reads_lazily(self, lazy: int) -> bool:
+        """As the journal has it, since the state may have outgrown what is sent along; else as it is now."""
+        if self._next < len(self._commands):
+            return self._commands[self._next][0] == lazy
+        return self._state is None
+
     def _keys(self, _: int) -> Running | None:
         completion = self._id()
-        if self._state is None:
+        if self._reads_lazily(int(MessageType.GET_LAZY_STATE_KEYS_COMMAND)):
             self.command(m.GetLazyStateKeysCommandMessage(completion))
             return self._wait(Leaf(completion))
-        keys = m.StateKeys(tuple(sorted(self._state)))
+        keys = m.StateKeys(tuple(sorted(self._state or ())))
         self._trace.append(repr(self.command(m.GetEagerStateKeysCommandMessage("", keys)).value))
         return None
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
+import apsw
+
 from tests.simulation.clients import Clients
 from tests.simulation.final import Ends
 from tests.simulation.laws import Truth
@@ -28,15 +30,16 @@ class Simulation:
         self.services = Services(self.world, self.clock, chance, self.truth)
         partitions = chance.choice((1, 1, 3))
         self.server = Server(self.world, self.clock, chance, partitions, self.services, self.truth)
+        self.server.on_broken_disk = self._crash
         self.clients = Clients(self.server, self.services, self.truth, chance)
 
     def run(self) -> None:
         try:
             with self.server.patched():
-                self.server.start()
+                self._restart()
                 self._trouble()
                 self._quiet()
-            Ends(self.server).check()
+                Ends(self.server).check()
         finally:
             for disk in self.server.disks:
                 disk.close()
@@ -52,6 +55,7 @@ class Simulation:
         for disk in server.disks:
             disk.fails = chance.choice((0.0, 0.0, 0.02))
             disk.slow = chance.choice((0.0, 0.1, 0.5))
+            disk.breaks = chance.choice((0.0, 0.0, 0.0, 0.001))
         for _ in range(chance.choice((1, 3, 6, 9, 14))):
             world.later(chance.random() ** 2 * length_s, self.clients.wish)
         for _ in range(chance.choice((0, 4, 12, 30))):
@@ -80,8 +84,14 @@ class Simulation:
             self.world.later(self.chance.choice((0.0, 0.1, 2.0)), self._restart)
 
     def _restart(self) -> None:
-        if self.server.engine is None:
+        if self.server.engine is not None:
+            return
+        try:
             self.server.start()
+        except apsw.Error:  # its supervisor tries again
+            self.server.give_up()
+            self.world.later(0.5, self._restart)
+        else:
             self.clients.after_crash()
 
     def _set_clock(self) -> None:
@@ -105,7 +115,7 @@ class Simulation:
         server.post_trouble = 0.0
         self._empty_disk()
         for disk in server.disks:
-            disk.fails = disk.slow = 0.0
+            disk.fails = disk.slow = disk.breaks = 0.0
         if server.engine is None:
             world.run_until(world.now_s + ROUND_S)
         if server.post_lost or self.chance.random() < 0.5:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, ExitStack, contextmanager
 from pathlib import Path
 from random import Random
-from typing import NoReturn, cast
+from typing import cast
 from unittest.mock import patch
+
+import apsw
 
 from holdfast.core import lifecycle, operate
 from holdfast.core.apply import apply
@@ -24,13 +26,18 @@ from holdfast.core.tables import Mutation
 from holdfast.invoker import runner as runner_module
 from holdfast.invoker.runner import InvokerLimits, Runner
 from holdfast.partition import loop as loop_module
+from holdfast.partition import post as post_module
+from holdfast.partition import sweeper as sweeper_module
 from holdfast.partition.engine import LocalEngine
 from holdfast.partition.loop import UNAVAILABLE, OnAnswer, PartitionLoop
 from holdfast.partition.placement import Minter
 from holdfast.server import node
 from holdfast.server.config import Config
+from holdfast.storage import invocations as invocations_module
 from holdfast.storage import partition_tables
+from holdfast.storage import state as state_module
 from holdfast.storage.state import State
+from holdfast.timers import service as timer_module
 from holdfast.timers.service import TimerService
 from tests.simulation.disk import Committer, Disk, SimulatedDatabase
 from tests.simulation.laws import Truth
@@ -40,20 +47,42 @@ from tests.simulation.virtual import Broken, Clock, ProcessLoop, World
 CONFIG = Config(cleanup_interval=7_000)
 
 
+_BOUNDS = (
+    (loop_module, "RECORDS_PER_COMMIT_MAX"),
+    (post_module, "MESSAGES_PER_BATCH_MAX"),
+    (timer_module, "TIMERS_PER_BATCH_MAX"),
+    (sweeper_module, "ROWS_PER_SLICE"),
+    (state_module, "CACHED_STATE_BYTES_MAX"),
+    (invocations_module, "ROWS_RESERVED"),
+)
+"""What is a large number in production and is worth being met."""
+
+
 class LoudLog:
-    """In place of the engine's logs: what it would only write down here fails the run."""
+    """In place of the engine's logs: what it would only write down here fails the run, unless it is of a
+    disk that was made to fail."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def _expected(self) -> bool:
+        return any(disk.broke for disk in self._server.disks)
 
     def info(self, event: str, **values: object) -> None: ...
     def warning(self, event: str, **values: object) -> None: ...
     def error(self, event: str, **values: object) -> None: ...
 
-    def exception(self, event: str, **values: object) -> NoReturn:
+    def exception(self, event: str, **values: object) -> None:
         bug = sys.exc_info()[1]
+        if isinstance(bug, apsw.Error) and self._expected():
+            return
         if isinstance(bug, Broken):
             raise bug
         raise Broken(f"the engine logged an exception: {event} {values}")
 
-    def critical(self, event: str, **values: object) -> NoReturn:
+    def critical(self, event: str, **values: object) -> None:
+        if self._expected():
+            return
         raise Broken(f"the engine stopped: {event} {values}")
 
 
@@ -76,13 +105,20 @@ class Server:
         self.post_trouble = 0.0
         self.post_lost = False
         self.crashes = 0
-        self.attempts_max = chance.choice((1000, 1000, 3))
+        self.attempts_max = chance.choice((1000, 1000, 3, 1))
+        self.eager_bytes_max = chance.choice((1 << 20, 1 << 20, 3))
+        self.asked = 0
+        """Records somebody wants an answer to, of this process, that have none yet."""
+        self.on_broken_disk: Callable[[], None] = self.crash
         truth.server = self
 
     # ------------------------------------------------------------ life
 
     def start(self) -> None:
         loop = self.loop = ProcessLoop(self.world)
+        self.asked = 0
+        for disk in self.disks:
+            disk.broke = False
         catalog = self.services.catalog
         runner = WatchedRunner(self, catalog)
         timers = [TimerService(loop, self.clock) for _ in self.disks]  # type: ignore[arg-type]
@@ -102,6 +138,12 @@ class Server:
         self.runner = runner
         self.engine = engine
 
+    def give_up(self) -> None:
+        """It did not even start."""
+        self.loop.alive = False
+        for disk in self.disks:
+            disk.crash(lambda: None)
+
     def crash(self) -> None:
         """`kill -9`: no callback of this process runs any more."""
         self.loop.alive = False
@@ -113,6 +155,11 @@ class Server:
         self.truth.crashed()
 
     def _fatal(self, error: BaseException) -> None:
+        if any(disk.broke for disk in self.disks):
+            self.world.later(
+                0.0, self.on_broken_disk
+            )  # the process ends itself; its supervisor starts another
+            return
         raise Broken(f"the partition stopped: {error!r}") from error
 
     # ------------------------------------------------------------ seams
@@ -144,8 +191,17 @@ class Server:
     @contextmanager
     def patched(self) -> Iterator[None]:
         """The engine's modules with our parts in place."""
-        log = LoudLog()
-        with (
+        log = LoudLog(self)
+        with ExitStack() as stack:
+            for one in self._parts(log):
+                stack.enter_context(one)
+            if self.chance.random() < 0.5:
+                for module, bound in _BOUNDS:
+                    stack.enter_context(patch.object(module, bound, self.chance.choice((1, 2, 5))))
+            yield
+
+    def _parts(self, log: LoudLog) -> list[AbstractContextManager[object]]:
+        return [
             patch.object(partition_tables, "Database", self.database),
             patch.object(loop_module, "Committer", self.committer),
             patch.object(loop_module, "apply", self.apply),
@@ -155,8 +211,7 @@ class Server:
             patch.object(node, "PartitionLoop", self.partition_loop),
             patch.object(lifecycle, "replace_state", self._replacing(lifecycle.replace_state)),
             patch.object(operate, "replace_state", self._replacing(operate.replace_state)),
-        ):
-            yield
+        ]
 
     def _replacing(
         self, replace: Callable[[State, str, Mutation], bool]
@@ -182,7 +237,9 @@ class WatchedRunner(Runner):
     """The real one; what partitions tell it must be durable."""
 
     def __init__(self, server: Server, catalog: Catalog) -> None:
-        limits = InvokerLimits(attempts_max=server.attempts_max, closing_s=3.0)
+        limits = InvokerLimits(
+            attempts_max=server.attempts_max, closing_s=3.0, eager_state_bytes_max=server.eager_bytes_max
+        )
         super().__init__(server.loop, server.clock, server.services.client(server.loop), catalog, limits)  # type: ignore[arg-type]
         self._random = Random(server.chance.random())
         self._server = server
@@ -236,7 +293,16 @@ class WatchedPartition(PartitionLoop):
         super().submit(record, on_answer)
 
     def _checked(self, on_answer: OnAnswer) -> OnAnswer:
+        server, loop, given = self._server, self._server.loop, False
+        server.asked += 1
+
         def checked(answer: Answer | None) -> None:
+            nonlocal given
+            if given:
+                raise Broken(f"answered twice, with {answer}")
+            given = True
+            if loop is server.loop:
+                server.asked -= 1
             if not isinstance(answer, Refused):
                 self._server.settled(self.index)
             on_answer(answer)
