@@ -143,7 +143,7 @@ async def _dev(given: str, target: Target, config: Config, ports: dict[str, int]
     server: Server | None = None
     try:
         server = (await asyncio.to_thread(_server_class))(config, loop, end_badly)
-        if (code := await started(server)) is None:
+        if (code := await started(server, "use --ephemeral")) is None:
             ready.set()
             admin = Admin(f"http://{HOST}:{addresses.admin_port}")
             failures.append(asyncio.create_task(show_failures(admin, terminal), name="failures"))

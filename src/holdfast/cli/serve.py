@@ -99,8 +99,12 @@ def ending(loop: asyncio.AbstractEventLoop) -> tuple[asyncio.Future[int], Callab
     return ended, end_badly
 
 
-async def started(server: Server) -> int | None:
-    """Start it; None, or the exit code when it cannot."""
+async def started(server: Server, instead: str = "give another --data-dir") -> int | None:
+    """Start it; None, or the exit code when it cannot.
+
+    Args:
+        instead: what to do when another server uses the data directory, and is not to be stopped.
+    """
     from holdfast.catalog.errors import CatalogFileError
     from holdfast.server.data_dir import DataDirInUse
     from holdfast.storage.database import StorageError
@@ -110,7 +114,8 @@ async def started(server: Server) -> int | None:
     except ConfigError as error:
         return complain(str(error), exit_codes.CONFIG)
     except DataDirInUse as error:
-        return complain(str(error), exit_codes.DATA_DIR_IN_USE)
+        who = str(error).partition(";")[0]
+        return complain(f"{who}; stop it, or {instead}", exit_codes.DATA_DIR_IN_USE)
     except (StorageError, CatalogFileError) as error:
         return complain(f"[{error.code}] {error}", exit_codes.STORAGE)
     except OSError as error:
