@@ -23,6 +23,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from contextvars import Context as Variables
 from contextvars import copy_context
+from itertools import chain
 from typing import Any, cast
 
 from holdfast.protocol.commands import SleepCommandMessage
@@ -35,6 +36,7 @@ from holdfast.sdk.bodies import Bodies
 from holdfast.sdk.call_site import await_site, call_site
 from holdfast.sdk.cancelling import CallInFlight, Cancellation
 from holdfast.sdk.errors import AttemptEnded
+from holdfast.sdk.gathers import gathered
 from holdfast.sdk.loop.durable_loop import DurableLoop, DurableTimer, get_running_loop
 from holdfast.sdk.port import NOBODY, AttemptPort
 from holdfast.sdk.reports import (
@@ -377,8 +379,14 @@ class Attempt(Waiting):
         if not (completions or signals or names):
             self._fail_attempt(deadlock(cast("asyncio.Task[bytes]", self._task)))
             return
-        self.machine.suspend(completions, (*signals, CANCEL_SIGNAL), names)
+        groups = self.ids_of(gathered(self._open_tasks()))
+        grouped = set(chain.from_iterable(groups))
+        single = tuple([completion_id for completion_id in completions if completion_id not in grouped])
+        self.machine.suspend(single, (*signals, CANCEL_SIGNAL), names, groups)
         self._take_down()
+
+    def _open_tasks(self) -> "list[asyncio.Task[Any]]":
+        return self.loop.open_tasks() if self._task is None else [self._task, *self.loop.open_tasks()]
 
     def _fail_attempt(self, report: ErrorMessage) -> None:
         """Stop driving the handler; the report goes out when steps under way had their grace."""

@@ -143,3 +143,12 @@ class Waiting:
             name for name, queue in self._named_waits.items() if any(future.awaited for future in queue)
         )
         return completions, signals, names
+
+    def ids_of(self, groups: "list[list[DurableFuture[Any]]]") -> list[tuple[int, ...]]:
+        """The completion ids of each group, ascending; groups with anything but completions are left out."""
+        ids = {id(waiter): completion_id for completion_id, waiter in self._waits.items()}
+        return [
+            tuple(sorted(ids[id(future)] for future in group))
+            for group in groups
+            if all(id(future) in ids for future in group)
+        ]

@@ -42,6 +42,11 @@ class DurableFuture(OrderedFuture[T]):
         """Whether anything waits for it right now."""
         return not self.done() and bool(self._callbacks)
 
+    @property
+    def waiters(self) -> int:
+        """How many wait for it."""
+        return len(self._callbacks or ())
+
     def deliver(self, result: Result) -> None:
         """The notification came. Whatever it carries, a future that is done stays as it is."""
         if self.done():

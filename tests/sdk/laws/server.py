@@ -320,12 +320,14 @@ class Server:
             raise Broken(f"the attempt's last frame is {type_:#x}")
 
     def suspended(self, body: bytes) -> None:
+        groups: list[set[tuple[str, int | str]]] = []
         if self.version >= 7:
             tree = m.SuspensionMessage.decode(body).awaiting_on
             assert tree is not None
             completions, signals, names = (
                 tree.waiting_completions, tree.waiting_signals, tree.waiting_named_signals,
             )  # fmt: skip
+            groups = [{("c", one) for one in node.waiting_completions} for node in tree.nested_futures]
         else:
             old = m.SuspensionMessageV6.decode(body)
             completions, signals, names = (
@@ -335,14 +337,16 @@ class Server:
             raise Broken("a suspension that cancelling would not end")
         awaited = {("c", one) for one in completions} | {("n", one) for one in names}
         awaited |= {("s", one) for one in signals if one != 1}
+        if any(len(group) < 2 for group in groups):
+            raise Broken(f"suspended on groups of one: {groups}")
         self.awaited_names = tuple(names)
         coming = {id_of(frame_of(frame)[1]) for chain in self.outstanding for frame in chain}
         coming |= {("s", one) for one in self.awakeables} | {("n", one) for one in NAMES} | self.here
-        if awaited.isdisjoint(coming):
+        if awaited.isdisjoint(coming) and not any(group <= coming for group in groups):
             raise Broken(f"suspended on {awaited}, none of which can come; only {coming} can")
         # Waits until one of them is here; others may come meanwhile. A name counts whenever it came: waking
         # too early is allowed.
-        while self.here.isdisjoint(awaited):
+        while self.here.isdisjoint(awaited) and not self.group_is_here(groups):
             self.actions += 1
             if self.actions > ACTIONS_MAX:
                 raise Broken(f"suspended on {awaited}, which never comes")
@@ -352,6 +356,11 @@ class Server:
                 break
         if self.rng.random() < 0.3 and self.events():
             self.event()
+
+    def group_is_here(self, groups: list[set[tuple[str, int | str]]]) -> bool:
+        """All of a group is here. A failure in it wakes too, and so may anything: now and then one will do."""
+        early = self.rng.random() < 0.2
+        return any(group <= self.here or (early and group & self.here) for group in groups)
 
     # Storing what the attempt sent.
 

@@ -15,10 +15,10 @@ already known: a state read takes one even when it is answered from the state in
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import chain
 
 from holdfast.protocol.control import (
-    AwaitingOnMessage,
     ErrorBehavior,
     ErrorMessage,
     ProposeRunCompletionAckMessage,
@@ -327,23 +327,30 @@ class Machine:
         self._out.append(_END_FRAME)
         self.ended = True
 
-    def suspend(self, completions: tuple[int, ...], signals: tuple[int, ...], names: tuple[str, ...]) -> None:
-        """The attempt ends here; the next one starts when any of these has come."""
+    def suspend(
+        self,
+        completions: tuple[int, ...],
+        signals: tuple[int, ...],
+        names: tuple[str, ...],
+        groups: Sequence[tuple[int, ...]] = (),
+    ) -> None:
+        """The attempt ends here; the next one starts when any of these has come.
+
+        Args:
+            groups: completions of which all are needed, or one failure; taken for single ones before
+                protocol version 7, which wakes the invocation more often than it needs.
+        """
         body: bytes
         if self.version >= 7:
-            tree = Future(completions, signals, names, (), CombinatorType.FIRST_COMPLETED)
+            all_of = CombinatorType.ALL_SUCCEEDED_OR_FIRST_FAILED
+            nested = tuple([Future(group, combinator_type=all_of) for group in groups])
+            tree = Future(completions, signals, names, nested, CombinatorType.FIRST_COMPLETED)
             body = SuspensionMessage(tree).encode()
         else:
+            completions = tuple(sorted([*completions, *chain.from_iterable(groups)]))
             body = SuspensionMessageV6(completions, signals, names).encode()
         self._send(int(MessageType.SUSPENSION), body)
         self.ended = True
-
-    def awaiting_on(
-        self, completions: tuple[int, ...], signals: tuple[int, ...], names: tuple[str, ...]
-    ) -> None:
-        """Tells operators what the handler is blocked on; version 7 only, and never needed."""
-        tree = Future(completions, signals, names, (), CombinatorType.FIRST_COMPLETED)
-        self._send(int(MessageType.AWAITING_ON), AwaitingOnMessage(tree, False).encode())
 
     def fail(self, error: ErrorMessage) -> None:
         """The attempt failed; the server retries it."""
