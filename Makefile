@@ -14,7 +14,7 @@ HAS_NPM := $(shell command -v npm 2>/dev/null)
 # Tests start many processes: without cached bytecode each of them compiles everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: sdk-suite-restate demo demo-typescript test check unit e2e torture fuzz bench bench-quick sim storm mutants lock clean setup node-setup interop-setup
+.PHONY: sdk-suite-restate demo demo-typescript test check unit e2e torture power-cuts fuzz bench bench-quick sim storm mutants lock clean setup node-setup interop-setup
 
 setup: $(STAMP)
 
@@ -66,6 +66,11 @@ SEED ?= 1
 KILLS ?= 1000
 torture: setup
 	$(BIN)/python -m tests.torture --seed $(SEED) --kills $(KILLS)
+
+# The same with the power of the server's disk cut; needs root, for it mounts a disk image.
+CUTS ?= 50
+power-cuts: setup
+	$(BIN)/python -m tests.torture --seed $(SEED) --kills $(CUTS) --power
 
 # Every parser that reads a stranger's bytes, so many SECONDS each.
 SECONDS ?= 60

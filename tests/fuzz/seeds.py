@@ -197,9 +197,12 @@ def http2_requests() -> list[bytes]:
 
 DICTIONARY = (
     b"\r\n", b"\r\n\r\n", b": ", b"0\r\n\r\n", b"transfer-encoding: chunked\r\n", b"content-length: 0\r\n",
-    b"content-length: 99999999999999999999\r\n", b"content-length: -1\r\n", b"HTTP/1.1", b"HTTP/2.0", b"PRI * ",
+    b"content-length: 99999999999999999999\r\n", b"content-length: -1\r\n", b"HTTP/1.1", b"HTTP/2.0",
+    b"PRI * ",
     b"upgrade: h2c\r\n", b"connection: close\r\n", b"expect: 100-continue\r\n", b"idempotency-key: \xff\r\n",
     b"%00", b"%ff", b"..", b"//", b"?delay=-1s", b"?delay=99999999999999d", b"\x00", b"\xff" * 4,
     b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", b"\x00\x00\x00\x04\x00\x00\x00\x00\x00",
-    b"\x80\x80\x80\x80\x08", b"\xc0\x80", b"\xed\xa0\x80", b"/send", b"/attach", b"/output", b"inv_1", b"sign_1", b"prom_1",
+    b"\x80\x80\x80\x80\x08", b"\xc0\x80", b"\xed\xa0\x80", b"/send",
+    b"/attach", b"/output", b"inv_1", b"sign_1",
+    b"prom_1",
 )  # fmt: skip

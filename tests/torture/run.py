@@ -10,6 +10,7 @@ from .clients import Load
 from .effects import Notes
 from .faults import Faults
 from .laws import check_promises
+from .power_cut import Disk, PowerFaults
 from .world import world
 
 CLIENTS = 6
@@ -34,22 +35,29 @@ class Survived:
 
 
 def torture(
-    seed: int, kills: int, work_dir: Path, seconds_max: float = 1e9, say: Callable[[str], None] = print
+    seed: int,
+    kills: int,
+    work_dir: Path,
+    seconds_max: float = 1e9,
+    say: Callable[[str], None] = print,
+    disk: Disk | None = None,
 ) -> Survived:
     """So many kills, or as many as fit into `seconds_max`, in rounds of `KILLS_PER_ROUND`.
 
+    Args:
+        disk: the server's data is there, and instead of kills its power is cut.
     Raises:
         AssertionError: a promise was broken; names it.
         TimeoutError, RuntimeError: something hung, or did not come back.
     """
     over = Survived()
     give_up_at = time.monotonic() + seconds_max
-    with world(work_dir) as built:
+    with world(work_dir, disk.path if disk else None) as built:
         notes = Notes(built.effects.path)
         while over.kills < kills and time.monotonic() < give_up_at:
             chance = random.Random(f"{seed}/{over.rounds}")
             load = Load(built.server, notes, CLIENTS, f"{seed}/{over.rounds}", f"r{over.rounds}")
-            faults = Faults(built, chance)
+            faults = Faults(built, chance) if disk is None else PowerFaults(built, chance, disk)
             load.start()
             goal = min(KILLS_PER_ROUND, kills - over.kills)
             while faults.kills < goal and time.monotonic() < give_up_at:
