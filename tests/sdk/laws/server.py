@@ -358,7 +358,7 @@ class Server:
             self.event()
 
     def group_is_here(self, groups: list[set[tuple[str, int | str]]]) -> bool:
-        """All of a group is here. A failure in it wakes too, and so may anything: now and then one will do."""
+        """All of a group is here. A failure in it wakes too, and so may anything: at times one will do."""
         early = self.rng.random() < 0.2
         return any(group <= self.here or (early and group & self.here) for group in groups)
 
