@@ -30,7 +30,10 @@ _FORMATS = {
     "email": "ada@example.com",
     "uri": "https://example.com",
     "base64": "",
+    "decimal": "1.50",
 }
+_TEXTS = (None, _FORMATS["date-time"], "12:00:00")
+"""Tried for texts without a format, one after the other: instants that may lack a zone are such texts."""
 
 
 def curl_arguments(services: Iterable[ServiceDefinition]) -> tuple[str, str] | None:
@@ -58,19 +61,24 @@ def _arguments(handler: AnyHandler) -> str | None:
     content_type = handler.input.content_type
     if handler.input is NO_INPUT or content_type is None:
         return "-X POST"
-    if content_type == "application/json":
-        schema = handler.input.schema()
-        example = {} if schema is None else sample(schema, schema, _input_name(handler))
+    if content_type != "application/json":
+        shown = f"--data-binary hello -H {shlex.quote(f'content-type: {content_type}')}"
+        return shown if _fits(handler, "hello") else None
+    schema = handler.input.schema()
+    for text in _TEXTS:
+        example = {} if schema is None else sample(schema, schema, _input_name(handler), text)
         data = json.dumps(example, ensure_ascii=False)
-        arguments = f"--json {shlex.quote(data)}"
-    else:
-        data = "hello"
-        arguments = f"--data-binary {data} -H {shlex.quote(f'content-type: {content_type}')}"
+        if _fits(handler, data):
+            return f"--json {shlex.quote(data)}"
+    return None
+
+
+def _fits(handler: AnyHandler, data: str) -> bool:
     try:
         handler.input.deserialize(data.encode())
     except Exception:  # a serde of the user's own may raise anything
-        return None
-    return arguments
+        return False
+    return True
 
 
 def _input_name(handler: AnyHandler) -> str:
@@ -78,18 +86,19 @@ def _input_name(handler: AnyHandler) -> str:
     return parameters[-1] if parameters else ""
 
 
-def sample(schema: object, whole: Schema, name: str = "", depth: int = 0) -> object:
+def sample(schema: object, whole: Schema, name: str = "", text: str | None = None, depth: int = 0) -> object:
     """A value that fits a JSON schema, as far as a simple reading of it goes.
 
     Args:
         whole: the schema that references in `schema` are looked up in.
         name: of the field or parameter; texts are called after it.
+        text: instead of that, for all texts.
     """
     if not isinstance(schema, Mapping) or depth > _DEPTH_MAX:
         return None
     fields = cast("Schema", schema)
     if isinstance(reference := fields.get("$ref"), str):
-        return sample(_referred(whole, reference), whole, name, depth + 1)
+        return sample(_referred(whole, reference), whole, name, text, depth + 1)
     for given in ("examples", "enum"):
         if (values := _items(fields.get(given))) != []:
             return values[0]
@@ -99,15 +108,15 @@ def sample(schema: object, whole: Schema, name: str = "", depth: int = 0) -> obj
     for choice in ("anyOf", "oneOf", "allOf"):
         if (options := _items(fields.get(choice))) != []:
             fitting = [option for option in options if _type(option) != "null"]
-            return sample((fitting or options)[0], whole, name, depth + 1)
-    return _of_type(fields, whole, name, depth)
+            return sample((fitting or options)[0], whole, name, text, depth + 1)
+    return _of_type(fields, whole, name, text, depth)
 
 
-def _of_type(fields: Schema, whole: Schema, name: str, depth: int) -> object:
+def _of_type(fields: Schema, whole: Schema, name: str, text: str | None, depth: int) -> object:
     match _type(fields):
         case "string":
-            text = "Ada" if name in ("name", "user", "who") else name or "text"
-            return _FORMATS.get(str(fields.get("format", fields.get("contentEncoding"))), text)
+            named = "Ada" if name in ("name", "user", "who") else name or "text"
+            return _FORMATS.get(str(fields.get("format", fields.get("contentEncoding"))), text or named)
         case "integer" | "number" as kind:
             least = fields.get("minimum")
             above = fields.get("exclusiveMinimum")
@@ -119,11 +128,15 @@ def _of_type(fields: Schema, whole: Schema, name: str, depth: int) -> object:
         case "array":
             first = [*_items(fields.get("prefixItems")), *_items([fields.get("items", True)])]
             inner = name.removesuffix("s")
-            return [made for item in first if (made := sample(item, whole, inner, depth + 1)) is not None]
+            return [
+                made for item in first if (made := sample(item, whole, inner, text, depth + 1)) is not None
+            ]
         case "object":
             properties = cast("Schema", fields.get("properties") or {})
             wanted = _items(fields.get("required")) or list(properties)
-            return {str(key): sample(properties.get(str(key)), whole, str(key), depth + 1) for key in wanted}
+            return {
+                str(key): sample(properties.get(str(key)), whole, str(key), text, depth + 1) for key in wanted
+            }
         case _:
             return None
 

@@ -10,6 +10,7 @@ from holdfast.cli import exit_codes
 from holdfast.cli.admin_client import Admin, AdminError, Row, add_admin_options, quoted, segment
 from holdfast.cli.commands import Commands
 from holdfast.cli.exit_codes import complain
+from holdfast.cli.invocation_row import failure_of, status_of
 from holdfast.cli.table import cut, table
 
 STATUSES = ("scheduled", "pending", "ready", "running", "backing-off", "suspended", "paused", "completed")
@@ -115,19 +116,6 @@ def _list(admin: Admin, arguments: argparse.Namespace) -> int:
     if len(rows) == arguments.limit:
         print(f"the first {len(rows)}; more with --limit", file=sys.stderr)
     return exit_codes.OK
-
-
-def status_of(row: Row) -> str:
-    """A completed one's is its result: succeeded or failed."""
-    if row.get("status") == "completed":
-        return "failed" if row.get("completion_result") == "failure" else "succeeded"
-    return str(row.get("status", "unknown"))
-
-
-def failure_of(row: Row) -> str:
-    """In one line; empty when there is none."""
-    said = row.get("completion_failure") or row.get("last_failure")
-    return str(said).split("\n", 1)[0] if said else ""
 
 
 def _time(row: Row) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from holdfast.cli.admin_client import Json
-from holdfast.cli.invocations import failure_of, status_of
+from holdfast.cli.invocation_row import failure_of, status_of
 from holdfast.cli.journal_tree import ENTRIES_MAX, Described, Entry, Failed, epoch_ms
 from holdfast.cli.table import cut
 
