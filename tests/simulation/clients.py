@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable
 from random import Random
 
-from holdfast.core.model import VOID, InvocationId, Success
-from holdfast.core.outcome import Accepted, Answer, Finished, Found, Refused, Restarted
+from holdfast.core.model import VOID, InvocationId, SignalResult, Success
+from holdfast.core.outcome import Accepted, Answer, Done, Finished, Found, Refused, Restarted
 from holdfast.core.records import Cancel, Kill, Pause, Purge, ReplaceState, RestartAsNew, Resume, Signal
 from holdfast.protocol.ids import decode_invocation_id, parse_awakeable_id
 from tests.simulation.laws import Truth
@@ -93,13 +93,15 @@ class Wish:
         if self.id is not None and self.id != answer.id:
             raise Broken(f"{self.aim} was {self.id.hex()} and is {answer.id.hex()}")
         self.id = answer.id
-        self.clients.truth.accept(answer.id, f"{self.aim.service}/{self.aim.key}/{self.aim.handler}")
+        self.clients.truth.accept(
+            answer.id, f"{self.aim.service}/{self.aim.handler}", repeatable=self.repeatable
+        )
         if answer.completed is not None:
             self._end(answer.id, answer.completed.result)
 
     def _found(self, answer: Found | Refused) -> None:
         if isinstance(answer, Refused):
-            if answer.reason == "not_found" and self.aim.service != "Z" and not self._purged():
+            if answer.reason == "not_found" and self.id not in self.clients.truth.forgettable:
                 raise Broken(f"{self.aim} was accepted and is not found: {self.id}")
             if answer.reason == "not_found":
                 self.over = True
@@ -107,9 +109,6 @@ class Wish:
                 self._again()
         elif answer.completed is not None and self.id is not None:
             self._end(self.id, answer.completed.result)
-
-    def _purged(self) -> bool:
-        return self.id is not None and "purged" in self.clients.truth.accepted.get(self.id, "")
 
     def _finished(self, finished: Finished) -> None:
         self._end(finished.id, finished.completed.result)
@@ -175,17 +174,21 @@ class Clients:
             case "attach":
                 engine.attach(id_, lambda answer: self._seen(id_, answer), self._finished)
             case "purge":
-                target = self.truth.opened_ids.get(id_, "")
-                if target.startswith("R"):
-                    self.truth.accepted[id_] = f"{target} purged"
+                if self.truth.opened_ids.get(id_, "").startswith("R"):
+                    self.truth.forgettable.add(id_)
                     engine.submit(id_, Purge(now, id_, chance.random() < 0.5), self._done("purge", id_))
             case "restart":
-                if self.truth.opened_ids.get(id_, "W").startswith("W"):
+                target = self.truth.opened_ids.get(id_, "W")
+                if target.startswith("W"):
                     return
                 new_id, row = engine.mint(id_)
+                # Of an object's handler only the input: its writes of state would count twice here.
+                # Signals are not copied, so a handler that saw one would go another way than its commands.
+                alike = target[0] in "SRZ" and not self.truth.was_signalled(id_)
+                keep = chance.choice((1, 2, 3, 5)) if alike else 1
                 engine.submit(
                     id_,
-                    RestartAsNew(now, id_, new_id, row, 1),
+                    RestartAsNew(now, id_, new_id, row, keep),
                     lambda answer: self._restarted(self.truth.opened_ids.get(id_, ""), answer),
                 )
             case "replace":
@@ -193,8 +196,9 @@ class Clients:
                     [*(f"O/{key}" for key in OBJECTS), *(f"L/{key}" for key in LAZY_OBJECTS)]
                 )
                 owner = engine.owner_of_key(object_.partition("/")[2])
-                state = ((b"a", self.drawer.value().encode()),)
-                engine.submit(owner, ReplaceState(now, object_, state), lambda _: None)
+                value = self.drawer.value().encode()
+                replace = ReplaceState(now, object_, ((b"a", value),))
+                engine.submit(owner, replace, lambda answer: self._replaced(object_, value, answer))
             case _:
                 self.complete_something()
 
@@ -214,6 +218,7 @@ class Clients:
         engine = self.server.engine
         if engine is None:
             return
+        value: SignalResult
         value = Success(f"client {self.drawer.value()}".encode()) if self.chance.random() < 0.9 else VOID
         signal: int | str
         if waiting.startswith("sign"):
@@ -223,7 +228,16 @@ class Clients:
             text, signal = waiting.split()
             raw = decode_invocation_id(text)
         id_ = InvocationId(raw)
-        engine.submit(id_, Signal(self.server.clock.now_ms(), id_, signal, value), lambda _: None)
+        record = Signal(self.server.clock.now_ms(), id_, signal, value)
+        engine.submit(id_, record, lambda answer: self._signalled(id_, value, answer))
+
+    def _signalled(self, id_: InvocationId, value: SignalResult, answer: Answer | None) -> None:
+        if isinstance(answer, Done) and isinstance(value, Success) and value.value:
+            self.truth.signalled.append((id_, value.value, self.server.clock.now_ms()))
+
+    def _replaced(self, object_: str, value: bytes, answer: Answer | None) -> None:
+        if isinstance(answer, Done):
+            self.truth.mutated.append((object_, value))
 
     def _done(self, what: str, id_: InvocationId) -> Callable[[Answer | None], None]:
         return lambda answer: self.truth.tell(f"{what} {id_.hex()}: {answer}")

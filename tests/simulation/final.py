@@ -24,6 +24,7 @@ _TABLES = (
     "meta", "invocation", "invocation_alias", "journal", "event", "state", "object_lock", "inbox", "promise",
     "promise_listener", "waiter", "timer", "outbox",
 )  # fmt: skip
+_SIGNAL = int(MessageType.SIGNAL_NOTIFICATION)
 _PROMISE_KINDS = (int(MessageType.GET_PROMISE_COMMAND), int(MessageType.COMPLETE_PROMISE_COMMAND))
 
 
@@ -34,20 +35,25 @@ class Ends:
         self.server = server
         self.truth = server.truth
         self.results: dict[bytes, Outcome] = {}
+        self.ended_at: dict[bytes, int] = {}
+        brief = server.services.catalog.brief
+        self.transient = {"Z", "R", "S"} if brief else {"Z", "R"}
+        """Services whose invocations, or their journals, may be gone."""
         self.targets: dict[bytes, tuple[str, str, str | None]] = {}
         self.journals: dict[bytes, list[tuple[int, Any, bytes | None, int, bytes]]] = {}
         ids: Counter[bytes] = Counter()
         rows: dict[tuple[int, int], bytes] = {}
         for disk in server.disks:
-            for row, id_, service, handler, key, status, value, code, message in disk.connection.execute(
-                "SELECT row, id, service, handler, key, status, result_value, result_code, result_message "
-                "FROM invocation"
+            for row, id_, service, handler, key, status, at, value, code, message in disk.connection.execute(
+                "SELECT row, id, service, handler, key, status, completed_at, result_value, result_code, "
+                "result_message FROM invocation"
             ):
                 if status != 5:
                     raise Broken(f"{id_.hex()} {service}/{key}/{handler} never ends: status {status}")
                 ids[id_] += 1
                 rows[disk.index, row] = id_
                 self.results[id_] = outcome(decode_result(value, code, message, None))
+                self.ended_at[id_] = at
                 self.targets[id_] = (service, handler, key)
             for key, type_, ref, callee, at, body in disk.connection.execute(
                 "SELECT key, type, ref, callee, at, body FROM journal ORDER BY key"
@@ -65,6 +71,7 @@ class Ends:
         self.what_was_promised_is_there()
         self.waits_end_once()
         self.calls_arrive()
+        self.kills_reach_calls()
         self.promises_complete_once()
         self.states_are_what_journals_say()
         for disk in self.server.disks:
@@ -96,7 +103,7 @@ class Ends:
         """Whatever a caller was told of exists, and ended as everybody was told."""
         truth = self.truth
         for id_, what in truth.accepted.items():
-            if id_ not in self.results and not what.startswith("Z") and "purged" not in what:
+            if id_ not in self.results and id_ not in truth.forgettable:
                 raise Broken(f"{what} was accepted and is gone: {id_.hex()}")
         for id_, said in truth.results.items():
             stored = self.results.get(id_, said)
@@ -121,6 +128,28 @@ class Ends:
                     above = parents[above]
                 continue
             raise Broken(f"{id_.hex()} ended with {found}, which no handler said: {truth.outputs.get(id_)}")
+
+        for id_, value, at in truth.signalled:
+            journal = self.journals.get(id_)
+            if journal and not self.server.clock.was_set and at < self.ended_at[id_]:
+                if not any(value in entry[4] for entry in journal if entry[0] == _SIGNAL):
+                    raise Broken(f"signal {value!r} was accepted for {id_.hex()} and is not in its journal")
+        for object_, value in truth.mutated:
+            turns = truth._locks.get(object_, ())
+            if not any(isinstance(turn, dict) and turn.get(b"a") == value for turn in turns):
+                raise Broken(f"the state of {object_} was to be replaced with {value!r}, and never was")
+
+    def kills_reach_calls(self) -> None:
+        """Within one partition a caller and its open calls end in the same record."""
+        if len(self.server.disks) > 1 or self.server.clock.was_set:
+            return
+        for id_, journal in self.journals.items():
+            if self.results[id_][1:] != (409, "killed"):
+                continue
+            for type_, _, callee, _, _ in journal:
+                if type_ == MessageType.CALL_COMMAND and callee is not None:
+                    if self.ended_at.get(callee, 0) > self.ended_at[id_]:
+                        raise Broken(f"{id_.hex()} was killed and its call {callee.hex()} lived on")
 
     def waits_end_once(self) -> None:
         pokes: Counter[bytes] = Counter()
@@ -155,7 +184,7 @@ class Ends:
                         service = m.CallCommandMessage.decode(body).service_name
                     else:
                         service = m.OneWayCallCommandMessage.decode(body).service_name
-                    if callee not in self.results and service not in ("Z", "S", "R"):
+                    if callee not in self.results and service not in self.transient:
                         raise Broken(f"{id_.hex()} called {service} {callee.hex()}, which never came to be")
                 elif type_ == MessageType.CALL_COMPLETION and ref in calls:
                     got = outcome(m.NotificationTemplate.decode(body).result)

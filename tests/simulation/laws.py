@@ -48,6 +48,12 @@ class Truth:
         self.server: Server
         self.accepted: dict[InvocationId, str] = {}
         """Acknowledged to a caller, and as what."""
+        self.forgettable: set[bytes] = set()
+        """May be gone in the end: nothing is kept of them, or only for a moment."""
+        self.signalled: list[tuple[InvocationId, bytes, int]] = []
+        """Values that somebody was told are delivered, and when."""
+        self.mutated: list[tuple[str, bytes]] = []
+        """Replacements of a state, by a value, that somebody was told will be made."""
         self.results: dict[InvocationId, Outcome] = {}
         self.outputs: dict[bytes, set[Outcome]] = {}
         self.kills: set[InvocationId] = set()
@@ -138,8 +144,14 @@ class Truth:
 
     # ------------------------------------------------------------ answers
 
-    def accept(self, id_: InvocationId, what: str) -> None:
+    def accept(self, id_: InvocationId, what: str, *, repeatable: bool = False) -> None:
         self.accepted[id_] = what
+        self._may_go(id_, what, repeatable)
+
+    def _may_go(self, id_: bytes, what: str, repeatable: bool) -> None:
+        brief = self.server.services.catalog.brief
+        if what.startswith("Z") or (brief and not repeatable and what[0] in "SR"):
+            self.forgettable.add(id_)
 
     def ended(self, id_: InvocationId, result: object) -> None:
         """Somebody was told how an invocation ended; everybody must be told the same."""
@@ -226,6 +238,15 @@ class Truth:
                 else:
                     state.clear()
         return state
+
+    def was_signalled(self, id_: bytes) -> bool:
+        """Whether its journal has a signal."""
+        sql = (
+            "SELECT 1 FROM invocation AS i, journal AS j WHERE i.id = ? AND j.type = ? "
+            "AND j.key >= i.row * ? AND j.key < (i.row + 1) * ?"
+        )
+        span = (id_, _SIGNAL, JOURNAL_SPAN, JOURNAL_SPAN)
+        return any(self._rows(partition, sql, *span) for partition in range(len(self.server.disks)))
 
     def _rows(self, partition: int, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         return self.server.disks[partition].connection.execute(sql, values).fetchall()

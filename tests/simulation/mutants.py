@@ -12,12 +12,12 @@ from importlib import import_module
 from typing import Any
 from unittest.mock import patch
 
-from holdfast.core import attempts, calls, journal, lifecycle, operate, post
+from holdfast.core import attempts, calls, journal, lifecycle, operate, post, restart
 from holdfast.core.commands import AttemptError, RunProposal
 from holdfast.core.messages import Complete
 from holdfast.core.model import Invocation, InvocationId, Row
 from holdfast.core.outcome import Acknowledge, Received
-from holdfast.core.records import Deliver, Recover, TimerFired
+from holdfast.core.records import Deliver, Recover, Sweep, TimerFired
 from holdfast.partition.loop import PartitionLoop
 from holdfast.partition.post import PostOffice
 from holdfast.storage.database import StorageError
@@ -329,6 +329,50 @@ def tells_callers_nothing_of_a_kill() -> AbstractContextManager[object]:
         finish(step, invocation, result)
 
     return patch.object(operate, "finish", silent)
+
+
+@mutant
+def kills_only_the_caller() -> AbstractContextManager[object]:
+    return patch.object(Journal, "open_calls", lambda self, row: [])
+
+
+@mutant
+def swallows_signals_of_those_who_wait_in_line() -> AbstractContextManager[object]:
+    deliver = operate.deliver_signal
+
+    def picky(step: Any, id_: InvocationId, signal: Any, result: Any) -> None:
+        target = step.tables.invocations.find(id_)
+        if target is not None and isinstance(target.status, lifecycle.Invoked):
+            deliver(step, id_, signal, result)
+
+    return patch.object(operate, "deliver_signal", picky)
+
+
+@mutant
+def drops_mutations_in_line() -> AbstractContextManager[object]:
+    return patch.object(lifecycle, "replace_state", lambda *_: True)
+
+
+@mutant
+def sweeps_what_still_runs() -> AbstractContextManager[object]:
+    def sweep(step: Any, record: Any) -> None:
+        for row in record.rows:
+            invocation = step.tables.invocations.get(row + 1)
+            if invocation is not None and not isinstance(invocation.status, lifecycle.Completed):
+                step.tables.journal.delete(row + 1)
+
+    return patch.dict(_apply._HANDLERS, {Sweep: sweep})
+
+
+@mutant
+def copies_a_prefix_without_its_completions() -> AbstractContextManager[object]:
+    prefix = restart._prefix
+
+    def commands_only(entries: Any, keep: int) -> Any:
+        found = prefix(entries, keep)
+        return found if isinstance(found, restart.Refused) else found[:keep]
+
+    return patch.object(restart, "_prefix", commands_only)
 
 
 @mutant

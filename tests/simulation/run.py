@@ -95,7 +95,7 @@ class Simulation:
             self.clients.after_crash()
 
     def _set_clock(self) -> None:
-        self.clock.skew_ms += self.chance.choice((-30_000, -500, 500, 30_000))
+        self.clock.set(self.chance.choice((-30_000, -500, 500, 30_000)))
 
     def _fill_disk(self) -> None:
         disk = self.chance.choice(self.server.disks)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -43,6 +43,8 @@ class Catalog:
         self.sim = Deployment(DEPLOYMENT, uri, Endpoint.parse(uri, False), mode, "HTTP/2.0", 5, newest, 0)
         inactivity_ms = chance.choice((50, 500, 3_000))
         abort_ms = chance.choice((500, 4_000))
+        self.brief = chance.random() < 0.3
+        """Journals of plain services stay for a second only, and with them what is not idempotent."""
         self.handlers: dict[tuple[str, str], Handler] = {}
         for (service, name), kind in _KINDS.items():
             retry = RetryPolicy(chance.choice((10, 500)), 2.0, 4_000, None)
@@ -51,8 +53,13 @@ class Catalog:
                 retry = RetryPolicy(20, 2.0, 1_000, 3, last)
             self.handlers[service, name] = Handler(
                 service, name, _TYPES.get(service, ServiceType.SERVICE), kind, DEPLOYMENT, True, None, None,
-                DAY_MS, DAY_MS, 0 if service == "Z" else DAY_MS, inactivity_ms, abort_ms, service == "L", retry,
+                DAY_MS, DAY_MS, self._journal_ms(service), inactivity_ms, abort_ms, service == "L", retry,
             )  # fmt: skip
+
+    def _journal_ms(self, service: str) -> int:
+        if service == "Z":
+            return 0
+        return 1_000 if self.brief and service in ("S", "R") else DAY_MS
 
     def handler(self, service: str, handler: str) -> Handler | None:
         return self.handlers.get((service, handler))

@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Callable
 
 EPOCH_MS = 1_767_225_600_000
-EVENTS_MAX = 400_000
+EVENTS_MAX = 60_000
 """Of one run. A run that needs more goes round in a circle."""
 
 
@@ -113,6 +113,11 @@ class Clock:
     def __init__(self, world: World) -> None:
         self._world = world
         self.skew_ms = 0
+        self.was_set = False
+
+    def set(self, by_ms: int) -> None:
+        self.skew_ms += by_ms
+        self.was_set = True
 
     def now_ms(self) -> int:
         return EPOCH_MS + int(self._world.now_s * 1000) + self.skew_ms
