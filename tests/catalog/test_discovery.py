@@ -164,7 +164,7 @@ def test_an_http11_server_is_recognised() -> None:
         ("META0013", b"<html>"),
         ("META0013", b"[]"),
         ("META0013", manifest(service("no spaces"))),
-        ("META0013", manifest(service("S", handler("h", ty="SHARED")))),
+        ("META0013", manifest(service("S", handler("h", ty="EXCLUSIVE")))),
         ("META0013", manifest(service("S", documentation="\ud800"))),
         ("META0013", manifest(service("S", handler("h", input={"jsonSchema": {"$ref": "http://x"}})))),
     ],

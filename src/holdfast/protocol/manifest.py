@@ -232,6 +232,8 @@ def _handler(item: JsonObject, service_type: ServiceType, service: Options) -> H
         raise item.error("name", f"is {name[:200]!r}; expected letters, digits and '_', a letter first")
     allowed = HANDLER_TYPES[service_type]
     type_ = item.choice("ty", HandlerType) or allowed[0]
+    if service_type is ServiceType.SERVICE and type_ is HandlerType.SHARED:
+        type_ = None  # What generated code of the Java and Kotlin SDKs says; there is no key to share.
     if type_ not in allowed:
         raise item.error("ty", f"is {type_}, which a {service_type} cannot have")
     options = _options(item)
