@@ -4,7 +4,7 @@ The engine is the real one: core, partition loops, storage, timers, post, runner
 server's own assembly code. What it stands on is not:
 
     virtual.py    time, and a loop per server process that dies with it
-    disk.py       SQLite in memory: a crash keeps what was committed; commits fail, take long, arrive and go unheard
+    disk.py       SQLite in memory: a crash keeps what was committed; commits fail, take long, arrive unheard
     server.py     one server over these disks: started, crashed, started again; records watched on their way
     programs.py   what handlers are asked to do
     handler.py    a small SDK: replays a journal and goes on, deterministically

@@ -102,7 +102,7 @@ class Wish:
     def _found(self, answer: Found | Refused) -> None:
         if isinstance(answer, Refused):
             if answer.reason == "not_found" and self.id not in self.clients.truth.forgettable:
-                raise Broken(f"{self.aim} was accepted and is not found: {self.id}")
+                raise Broken(f"{self.aim} was accepted and is not found: {self.id!r}")
             if answer.reason == "not_found":
                 self.over = True
             else:

@@ -1,8 +1,8 @@
 """A disk that keeps what was committed, and nothing else, through a crash.
 
 Each partition's file is a SQLite database in memory that outlives the server process: after a crash the open
-transaction is rolled back and the next process opens the same image. A COMMIT can fail, take long, or reach the
-disk without anybody hearing of it before the crash.
+transaction is rolled back and the next process opens the same image. A COMMIT can fail, take long, or reach
+the disk without anybody hearing of it before the crash.
 
 Everything the server was told since the last commit is kept beside (`batch`): it becomes part of the record
 log when the commit succeeds, and is what "nothing leaves before its commit" is judged by.

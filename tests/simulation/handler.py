@@ -1,4 +1,4 @@
-"""A small SDK: one attempt at a program, replaying its journal and going on from there.
+"""A small SDK: one attempt, replaying its journal and going on from there; what it does is in `operations`.
 
 Deterministic given its journal: waits are decided by the order of notifications in the journal, nothing else.
 So each command of the replay must be the one the program issues at that place, and anything else is the
@@ -13,13 +13,12 @@ from typing import Any, NamedTuple, TypeAlias
 
 from holdfast.protocol import messages as m
 from holdfast.protocol.framing import ACK_REQUESTED, MessageType, is_command
-from holdfast.protocol.ids import awakeable_id
 from tests.simulation.programs import Program
 from tests.simulation.virtual import Broken
 
 NEVER = 1 << 60
 _TIMED = {int(MessageType.SLEEP_COMMAND), int(MessageType.ONE_WAY_CALL_COMMAND)}
-_CANCEL = 1
+CANCEL = 1
 
 
 class Leaf(NamedTuple):
@@ -81,7 +80,7 @@ class Outside:
         raise NotImplementedError
 
 
-class Play:
+class Machine:
     """One attempt.
 
     Attributes:
@@ -105,24 +104,24 @@ class Play:
         self.output: m.Value | m.Failure | None = None
         self.failure: str | None = None
         self.sent_commands = 0
-        self._state = None if start.partial_state else dict(start.state_map)
-        self._commands = [(type_, body) for type_, body in replay if is_command(type_)]
-        self._next = 1
+        self.state = None if start.partial_state else dict(start.state_map)
+        self.commands = [(type_, body) for type_, body in replay if is_command(type_)]
+        self.next = 1
         self._notes: list[bool] = []
-        self._places: dict[int | str | tuple[str, int | str], list[int]] = {}
+        self.places: dict[int | str | tuple[str, int | str], list[int]] = {}
         self._values: list[Any] = []
         self._completion = 0
-        self._awakeable = 16
-        self._heard: dict[int | str, int] = {}
+        self.awakeables = 16
+        self.heard: dict[int | str, int] = {}
         self._cancels = 0
-        self._trace: list[object] = []
-        self._open_calls: list[int] = []
+        self.trace: list[object] = []
+        self.open_calls: list[int] = []
         for type_, body in replay:
             if not is_command(type_):
                 self._note(type_, body)
-        given = m.InputCommandMessage.decode(self._commands[0][1]).value
+        given = m.InputCommandMessage.decode(self.commands[0][1]).value
         program: Program = json.loads(given.content if given is not None else b"[]")
-        self._program = self._whole(program)
+        self._program = self.whole(program)
         self._waits: Wait | None = None
         self._resume(None)
 
@@ -162,23 +161,23 @@ class Play:
         if type_ == MessageType.SIGNAL_NOTIFICATION:
             ref = note.signal_name if note.signal_id is None else note.signal_id
             assert ref is not None
-            self._places.setdefault(("signal", ref), []).append(place)
+            self.places.setdefault(("signal", ref), []).append(place)
             return
         assert note.completion_id is not None
-        before = self._places.setdefault(note.completion_id, [])
+        before = self.places.setdefault(note.completion_id, [])
         if before:
             raise Broken(f"completion {note.completion_id} of {self.start.debug_id} was delivered twice")
         before.append(place)
 
     # ------------------------------------------------------------ waiting
 
-    def _place(self, wait: Wait) -> int:
+    def place(self, wait: Wait) -> int:
         """Where in the journal's notifications the wait was over; NEVER while it is not."""
         if isinstance(wait, Leaf):
             key: Any = ("signal", wait.ref) if wait.signal else wait.ref
-            places = self._places.get(key, ())
+            places = self.places.get(key, ())
             return places[wait.nth] if len(places) > wait.nth else NEVER
-        places = [self._place(part) for part in wait.parts]
+        places = [self.place(part) for part in wait.parts]
         done = [p for p in places if p != NEVER]
         good = [p for p in done if self._notes[p]]
         bad = [p for p in done if not self._notes[p]]
@@ -196,8 +195,8 @@ class Play:
     def _go_on(self) -> None:
         """Resume the program as far as it gets, and suspend when it must not wait."""
         while not self.ended and self._waits is not None:
-            place = self._place(self._waits)
-            cancels = self._places.get(("signal", _CANCEL), ())
+            place = self.place(self._waits)
+            cancels = self.places.get(("signal", CANCEL), ())
             cancel = cancels[self._cancels] if len(cancels) > self._cancels else NEVER
             if cancel < place:
                 self._cancels += 1
@@ -211,17 +210,17 @@ class Play:
 
     def _suspension(self, wait: Wait) -> bytes:
         leaves = (wait,) if isinstance(wait, Leaf) else wait.parts
-        open_ = [leaf for leaf in leaves if self._place(leaf) == NEVER]
+        open_ = [leaf for leaf in leaves if self.place(leaf) == NEVER]
         completions = tuple(leaf.ref for leaf in open_ if not leaf.signal and isinstance(leaf.ref, int))
         signals = tuple(leaf.ref for leaf in open_ if leaf.signal and isinstance(leaf.ref, int))
         names = tuple(leaf.ref for leaf in open_ if isinstance(leaf.ref, str))
         if self.version < 7:
-            return m.frame(m.SuspensionMessageV6(completions, (*signals, _CANCEL), names))
+            return m.frame(m.SuspensionMessageV6(completions, (*signals, CANCEL), names))
         if isinstance(wait, Leaf):
-            tree = m.Future(completions, (*signals, _CANCEL), names, (), m.CombinatorType.FIRST_COMPLETED)
+            tree = m.Future(completions, (*signals, CANCEL), names, (), m.CombinatorType.FIRST_COMPLETED)
         else:
             inner = m.Future(completions, signals, names, (), _COMBINATORS[wait.how])
-            tree = m.Future((), (_CANCEL,), (), (inner,), m.CombinatorType.FIRST_COMPLETED)
+            tree = m.Future((), (CANCEL,), (), (inner,), m.CombinatorType.FIRST_COMPLETED)
         return m.frame(m.SuspensionMessage(tree))
 
     def _resume(self, error: Exception | None) -> None:
@@ -251,14 +250,14 @@ class Play:
     def command(self, message: Any) -> Any:
         """Issue a command, or match it with the replay; the one that counts."""
         type_, body = int(m.TYPE_OF_MESSAGE[type(message)]), message.encode()
-        if self._next >= len(self._commands):
-            self._commands.append((type_, body))
-            self._next += 1
+        if self.next >= len(self.commands):
+            self.commands.append((type_, body))
+            self.next += 1
             self.sent_commands += 1
             self.frames.append(m.frame(message))
             return message
-        stored_type, stored = self._commands[self._next]
-        self._next += 1
+        stored_type, stored = self.commands[self.next]
+        self.next += 1
         found = m.decode(stored_type, stored)
         if type_ == stored_type and type_ in _TIMED | {
             int(MessageType.GET_EAGER_STATE_COMMAND),
@@ -269,255 +268,17 @@ class Play:
             raise Broken(f"{self.start.debug_id}: the journal has {found} where the handler sent {message}")
         return found
 
-    def _id(self) -> int:
+    def new_id(self) -> int:
         self._completion += 1
         return self._completion
 
-    def _value(self, leaf: Leaf) -> Any:
-        place = self._place(leaf)
+    def value(self, leaf: Leaf) -> Any:
+        place = self.place(leaf)
         return None if place == NEVER else self._values[place]
 
-    def _told(self, leaf: Leaf) -> str:
-        return "" if (value := self._value(leaf)) is None else repr(value)
+    def told(self, leaf: Leaf) -> str:
+        return "" if (value := self.value(leaf)) is None else repr(value)
 
-    # ------------------------------------------------------------ the program
-
-    def _whole(self, program: Program) -> Running:
-        try:
-            for number, op in enumerate(program):
-                waits = _OPS[op[0]](self, number, *op[1:])
-                if waits is not None:
-                    self._trace.append((yield from waits))
-        except Cancelled:
-            for announced in self._open_calls:
-                with_id = Leaf(announced)
-                while self._value(with_id) is None:
-                    try:
-                        yield with_id
-                    except Cancelled:
-                        continue
-                self.command(
-                    m.SendSignalCommandMessage(self._value(with_id).invocation_id, _CANCEL, None, m.VOID)
-                )
-            raise Terminal(409, "canceled") from None
-        return repr(self._trace)
-
-    def _run(self, number: int, fails: int, terminal: bool) -> Running:
-        return self._wait(self._begin_run(number, fails, terminal))
-
-    def _begin_run(self, number: int, fails: int, terminal: bool) -> Leaf:
-        completion = self._id()
-        self.command(m.RunCommandMessage(completion, f"r{number}"))
-
-        def body() -> m.Value | m.Failure:
-            if self.outside.times((self.id, "run", completion)) < fails:
-                raise Died(f"step {number} fails for now")
-            return m.Failure(418, "no tea") if terminal else m.Value(b"step %d" % completion)
-
-        self._start_step(completion, body)
-        return Leaf(completion)
-
-    def _start_step(self, completion: int, body: Callable[[], m.Value | m.Failure]) -> None:
-        if completion not in self._places:
-            self.running_steps.add(completion)
-            self.steps.append((completion, body))
-
-    def _wait(self, leaf: Leaf) -> Running:
-        yield leaf
-        return self._told(leaf)
-
-    def _sleep(self, _: int, ms: int) -> Running:
-        return self._wait(self._begin_sleep(ms))
-
-    def _begin_sleep(self, ms: int) -> Leaf:
-        completion = self._id()
-        self.command(m.SleepCommandMessage(self.outside.now_ms() + ms, completion))
-        return Leaf(completion)
-
-    def _call(
-        self,
-        _: int,
-        service: str,
-        handler: str,
-        key: str | None,
-        idem: str | None,
-        program: Program,
-        then: str,
-    ) -> Running | None:
-        leaf = self._begin_call(service, handler, key, idem, program)
-        announced = self._open_calls[-1]
-        if then == "leave":
-            return None
-        return self._cancel(announced, leaf) if then == "cancel" else self._wait(leaf)
-
-    def _begin_call(
-        self, service: str, handler: str, key: str | None, idem: str | None, program: Program
-    ) -> Leaf:
-        announced, completion = self._id(), self._id()
-        parameter = json.dumps(program).encode()
-        self.command(
-            m.CallCommandMessage(
-                service, handler, parameter, (), key or "", idem, None, None, announced, completion
-            )
-        )
-        self._open_calls.append(announced)
-        return Leaf(completion)
-
-    def _cancel(self, announced: int, leaf: Leaf) -> Running:
-        yield Leaf(announced)
-        target = self._value(Leaf(announced)).invocation_id
-        self.command(m.SendSignalCommandMessage(target, _CANCEL, None, m.VOID))
-        yield leaf
-        return self._told(leaf)
-
-    def _send(
-        self, _: int, service: str, handler: str, key: str | None, delay: int, program: Program, then: str
-    ) -> Running:
-        announced = self._id()
-        at = self.outside.now_ms() + delay if delay else 0
-        parameter = json.dumps(program).encode()
-        self.command(
-            m.OneWayCallCommandMessage(
-                service, handler, parameter, at, (), key or "", None, None, None, announced
-            )
-        )
-        yield Leaf(announced)
-        target = self._value(Leaf(announced)).invocation_id
-        if then == "cancel":
-            self.command(m.SendSignalCommandMessage(target, _CANCEL, None, m.VOID))
-        elif then:
-            leaf = self._begin_attach(target, waits=then == "attach")
-            yield leaf
-            return self._told(leaf)
-        return target
-
-    def _begin_attach(self, target: Any, *, waits: bool) -> Leaf:
-        completion = self._id()
-        kind = m.AttachInvocationCommandMessage if waits else m.GetInvocationOutputCommandMessage
-        self.command(kind(target, completion))
-        return Leaf(completion)
-
-    def _attach_idempotent(self, _: int, key: str, waits: bool) -> Running:
-        return self._wait(self._begin_attach(m.IdempotentRequestTarget("S", None, "plain", key), waits=waits))
-
-    def _attach_workflow(self, _: int, key: str, waits: bool) -> Running:
-        return self._wait(self._begin_attach(m.WorkflowTarget("W", key), waits=waits))
-
-    def _get(self, _: int, key: str) -> Running | None:
-        raw = key.encode()
-        completion = self._id()
-        if self._reads_lazily(int(MessageType.GET_LAZY_STATE_COMMAND)):
-            self.command(m.GetLazyStateCommandMessage(raw, completion))
-            return self._wait(Leaf(completion))
-        value = None if self._state is None else self._state.get(raw)
-        read = m.GetEagerStateCommandMessage(raw, "", m.VOID if value is None else m.Value(value))
-        self._trace.append(repr(self.command(read).result))
-        return None
-
-    def _reads_lazily(self, lazy: int) -> bool:
-        """As the journal has it, since the state may have outgrown what is sent along; else as it is now."""
-        if self._next < len(self._commands):
-            return self._commands[self._next][0] == lazy
-        return self._state is None
-
-    def _keys(self, _: int) -> Running | None:
-        completion = self._id()
-        if self._reads_lazily(int(MessageType.GET_LAZY_STATE_KEYS_COMMAND)):
-            self.command(m.GetLazyStateKeysCommandMessage(completion))
-            return self._wait(Leaf(completion))
-        keys = m.StateKeys(tuple(sorted(self._state or ())))
-        self._trace.append(repr(self.command(m.GetEagerStateKeysCommandMessage("", keys)).value))
-        return None
-
-    def _set(self, _: int, key: str, value: str) -> None:
-        self.command(m.SetStateCommandMessage(key.encode(), m.Value(value.encode())))
-        if self._state is not None:
-            self._state[key.encode()] = value.encode()
-
-    def _clear(self, _: int, key: str) -> None:
-        self.command(m.ClearStateCommandMessage(key.encode()))
-        if self._state is not None:
-            self._state.pop(key.encode(), None)
-
-    def _clear_all(self, _: int) -> None:
-        self.command(m.ClearAllStateCommandMessage())
-        if self._state is not None:
-            self._state.clear()
-
-    def _promise(self, _: int, name: str) -> Running:
-        completion = self._id()
-        self.command(m.GetPromiseCommandMessage(name, completion))
-        return self._wait(Leaf(completion))
-
-    def _peek(self, _: int, name: str) -> Running:
-        completion = self._id()
-        self.command(m.PeekPromiseCommandMessage(name, completion))
-        return self._wait(Leaf(completion))
-
-    def _complete(self, _: int, name: str, value: str, fails: bool) -> Running:
-        completion = self._id()
-        result = m.Failure(500, value) if fails else m.Value(value.encode())
-        self.command(m.CompletePromiseCommandMessage(name, result, completion))
-        return self._wait(Leaf(completion))
-
-    def _awakeable_op(self, _: int) -> Running:
-        return self._wait(self._begin_awakeable())
-
-    def _begin_awakeable(self) -> Leaf:
-        self._awakeable += 1
-        self.outside.publish("a", self.id, awakeable_id(self.id, self._awakeable))
-        return Leaf(self._awakeable, signal=True)
-
-    def _signal(self, _: int, name: str) -> Running:
-        nth = self._heard.get(name, 0)
-        self._heard[name] = nth + 1
-        self.outside.publish("s", self.id, f"{self.start.debug_id} {name}")
-        return self._wait(Leaf(name, signal=True, nth=nth))
-
-    def _poke(self, number: int) -> Running:
-        """Complete what somebody waits for; who that is, is chance, so a step finds out."""
-        completion = self._id()
-        self.command(m.RunCommandMessage(completion, f"r{number}"))
-        self._start_step(completion, lambda: m.Value(self.outside.published().encode()))
-        yield Leaf(completion)
-        found = self._value(Leaf(completion)).content.decode()
-        result = m.Value(b"%s %d" % (self.id.hex().encode(), number))
-        if found.startswith("sign"):
-            self.command(m.CompleteAwakeableCommandMessage(found, result))
-        elif found:
-            target, name = found.split()
-            self.command(m.SendSignalCommandMessage(target, None, name, result))
-        return found
-
-    def _par(self, number: int, how: str, parts: list[Any]) -> Running:
-        leaves: list[Leaf] = []
-        for op in parts:
-            match op[0]:
-                case "run":
-                    leaves.append(self._begin_run(number, op[1], op[2]))
-                case "sleep":
-                    leaves.append(self._begin_sleep(op[1]))
-                case "call":
-                    leaves.append(self._begin_call(*op[1:6]))
-                case _:
-                    leaves.append(self._begin_awakeable())
-        tree = Tree(how, tuple(leaves))
-        yield tree
-        over = self._place(tree)
-        return repr([self._told(leaf) for leaf in leaves if self._place(leaf) <= over])
-
-    def _dies(self, number: int, times: int) -> None:
-        if self._next >= len(self._commands) and self.outside.times((self.id, "dies", number)) < times:
-            raise Died(f"operation {number} fails for now")
-
-    def _fail(self, _: int, code: int) -> None:
-        raise Terminal(code, "the handler gives up")
-
-
-_OPS: dict[str, Callable[..., Running | None]] = {
-    "run": Play._run, "sleep": Play._sleep, "call": Play._call, "send": Play._send, "get": Play._get,
-    "keys": Play._keys, "set": Play._set, "clear": Play._clear, "clear_all": Play._clear_all,
-    "promise": Play._promise, "peek": Play._peek, "complete": Play._complete, "awakeable": Play._awakeable_op,
-    "signal": Play._signal, "poke": Play._poke, "par": Play._par, "dies": Play._dies, "fail": Play._fail,
-    "attach_idempotent": Play._attach_idempotent, "attach_workflow": Play._attach_workflow,
-}  # fmt: skip
+    def whole(self, program: Program) -> Running:
+        """The program as a generator of waits; its value is the output's."""
+        raise NotImplementedError

@@ -1,8 +1,8 @@
-"""What must hold, whatever happens: at every step what the world can see of it, at the end what the tables say.
+"""What must hold, whatever happens: at every step as far as the world can see it.
 
-`Truth` listens at the seams: what attempts are opened with, what handlers were told, what callers were answered,
-who took which lock. What it was told by the engine it keeps for ever; an engine that later says otherwise has
-lost something.
+`Truth` listens at the seams: what attempts are opened with, what handlers were told, what callers were
+answered, who took which lock. What it was told by the engine it keeps for ever; an engine that later says
+otherwise has lost something. The laws of the end are in `final`.
 """
 
 from __future__ import annotations
@@ -134,9 +134,9 @@ class Truth:
     def _count_retries(self, start: m.StartMessage, commands: int) -> None:
         id_, retries, epoch = start.id, start.retry_count_since_last_stored_entry, self.server.crashes
         failed = self._failed.pop(id_, None)
-        if failed is not None and failed[1:] == (commands, epoch) and id_ not in self.resumed:
-            if retries != failed[0] + 1:
-                raise Broken(f"{start.debug_id}: {failed[0]} failures, one more, and now {retries}")
+        comparable = failed is not None and failed[1:] == (commands, epoch) and id_ not in self.resumed
+        if failed is not None and comparable and retries != failed[0] + 1:
+            raise Broken(f"{start.debug_id}: {failed[0]} failures, one more, and now {retries}")
         self._last[id_] = (retries, commands, epoch)
 
     def crashed(self) -> None:
@@ -218,7 +218,7 @@ class Truth:
             turns = list(turns)
             for partition in range(len(self.server.disks)):
                 sql = "SELECT row FROM invocation WHERE service = 'W' AND handler = 'run' AND key = ?"
-                turns = [(partition, row) for (row,) in self._rows(partition, sql, key)] + turns
+                turns = [*((partition, Row(row)) for (row,) in self._rows(partition, sql, key)), *turns]
         state: dict[bytes, bytes] = {}
         for turn in turns:
             if isinstance(turn, dict):

@@ -14,9 +14,9 @@ from unittest.mock import patch
 
 from holdfast.core import attempts, calls, journal, lifecycle, operate, post, restart
 from holdfast.core.commands import AttemptError, RunProposal
-from holdfast.core.messages import Complete
-from holdfast.core.model import Invocation, InvocationId, Row
-from holdfast.core.outcome import Acknowledge, Received
+from holdfast.core.messages import Complete, StartInvocation
+from holdfast.core.model import Completed, Invocation, InvocationId, Invoked, Notification, Row
+from holdfast.core.outcome import Acknowledge, Received, Refused
 from holdfast.core.records import Deliver, Recover, Sweep, TimerFired
 from holdfast.partition.loop import PartitionLoop
 from holdfast.partition.post import PostOffice
@@ -97,7 +97,7 @@ def forgets_idempotency() -> AbstractContextManager[object]:
 def takes_messages_twice() -> AbstractContextManager[object]:
     def deliver(step: Any, record: Deliver) -> Received:
         for message, row in zip(record.messages, record.rows, strict=True):
-            if isinstance(message, post.StartInvocation):
+            if isinstance(message, StartInvocation):
                 message.request.row = row
             post.handle(step, message)
         last = record.first_sequence + len(record.messages) - 1
@@ -153,8 +153,8 @@ def loses_timers_armed_while_firing() -> AbstractContextManager[object]:
 def delivers_results_twice() -> AbstractContextManager[object]:
     def complete(step: Any, message: Complete) -> None:
         invocation = step.tables.invocations.find(message.destination)
-        if invocation is not None and not isinstance(invocation.status, lifecycle.Completed):
-            note = post.Notification(message.kind, message.completion_id, message.result)
+        if invocation is not None and not isinstance(invocation.status, Completed):
+            note = Notification(message.kind, message.completion_id, message.result)
             journal.notify(step, invocation, note)
             journal.notify(step, invocation, note)
 
@@ -322,7 +322,7 @@ def uses_rows_again() -> AbstractContextManager[object]:
 
 @mutant
 def tells_callers_nothing_of_a_kill() -> AbstractContextManager[object]:
-    finish = operate.finish
+    finish = lifecycle.finish
 
     def silent(step: Any, invocation: Invocation, result: Any) -> None:
         invocation.waiter = None
@@ -338,11 +338,11 @@ def kills_only_the_caller() -> AbstractContextManager[object]:
 
 @mutant
 def swallows_signals_of_those_who_wait_in_line() -> AbstractContextManager[object]:
-    deliver = operate.deliver_signal
+    deliver = calls.deliver_signal
 
     def picky(step: Any, id_: InvocationId, signal: Any, result: Any) -> None:
         target = step.tables.invocations.find(id_)
-        if target is not None and isinstance(target.status, lifecycle.Invoked):
+        if target is not None and isinstance(target.status, Invoked):
             deliver(step, id_, signal, result)
 
     return patch.object(operate, "deliver_signal", picky)
@@ -358,7 +358,7 @@ def sweeps_what_still_runs() -> AbstractContextManager[object]:
     def sweep(step: Any, record: Any) -> None:
         for row in record.rows:
             invocation = step.tables.invocations.get(row + 1)
-            if invocation is not None and not isinstance(invocation.status, lifecycle.Completed):
+            if invocation is not None and not isinstance(invocation.status, Completed):
                 step.tables.journal.delete(row + 1)
 
     return patch.dict(_apply._HANDLERS, {Sweep: sweep})
@@ -370,7 +370,7 @@ def copies_a_prefix_without_its_completions() -> AbstractContextManager[object]:
 
     def commands_only(entries: Any, keep: int) -> Any:
         found = prefix(entries, keep)
-        return found if isinstance(found, restart.Refused) else found[:keep]
+        return found if isinstance(found, Refused) else found[:keep]
 
     return patch.object(restart, "_prefix", commands_only)
 

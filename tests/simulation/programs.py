@@ -3,8 +3,8 @@
 A handler reads its program from its input, so that every attempt at it, and every replay, does the same.
 
 Deadlocks of the programs' own making would look like an engine that never ends, so blocking follows ranks: a
-program of rank r waits only for what has a higher rank. Workflow runs come first, then objects by number; what
-holds no lock takes the rank of its caller.
+program of rank r waits only for what has a higher rank. Workflow runs come first, then objects by number;
+what holds no lock takes the rank of its caller.
 """
 
 from __future__ import annotations
@@ -136,5 +136,6 @@ class Drawer:
 
 _PLAIN = (
     ("run",) * 5 + ("sleep",) * 3
-    + ("awakeable", "awakeable", "signal", "poke", "poke", "attach_idempotent", "attach_workflow", "dies", "fail")
+    + ("awakeable", "awakeable", "signal", "poke", "poke", "attach_idempotent", "attach_workflow")
+    + ("dies", "fail")
 )  # fmt: skip

@@ -6,10 +6,11 @@ from random import Random
 
 import apsw
 
+from holdfast.core.model import InvocationId
 from tests.simulation.clients import Clients
 from tests.simulation.final import Ends
 from tests.simulation.laws import Truth
-from tests.simulation.programs import PROMISES, WORKFLOWS, Aim, NO_LOCKS
+from tests.simulation.programs import NO_LOCKS, PROMISES, WORKFLOWS, Aim
 from tests.simulation.server import Server
 from tests.simulation.services import Services
 from tests.simulation.virtual import Broken, Clock, World
@@ -129,7 +130,7 @@ class Simulation:
                 return
             for id_, status in left:
                 if status == 4:
-                    self.clients.resume(id_)
+                    self.clients.resume(InvocationId(id_))
             for waiting in list(self.services.waiting):
                 self.clients.complete(waiting)
             self.services.waiting.clear()

@@ -1,7 +1,7 @@
 """One server over simulated disks: started, crashed, started again, and watched at its seams.
 
 The wiring is the server's own (`holdfast.server.node._open_partitions`); what is exchanged are the parts that
-touch the world: the database connection, the thread that commits, randomness, and the post between partitions.
+touch the world: the database connection, the thread that commits, randomness, the post between partitions.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from holdfast.partition.engine import LocalEngine
 from holdfast.partition.loop import UNAVAILABLE, OnAnswer, PartitionLoop
 from holdfast.partition.placement import Minter
 from holdfast.server import node
-from holdfast.server.config import Config
+from holdfast.server.config import Config, Millis
 from holdfast.storage import invocations as invocations_module
 from holdfast.storage import partition_tables
 from holdfast.storage import state as state_module
@@ -44,7 +44,7 @@ from tests.simulation.laws import Truth
 from tests.simulation.services import Catalog, Services
 from tests.simulation.virtual import Broken, Clock, ProcessLoop, World
 
-CONFIG = Config(cleanup_interval=7_000)
+CONFIG = Config(cleanup_interval=Millis(7_000))
 
 
 _BOUNDS = (
@@ -177,7 +177,7 @@ class Server:
 
     def minter(self, partition: int, partitions: int, first_row: int) -> Minter:
         minter = Minter(partition, partitions, first_row)
-        minter._random = self.chance.randbytes  # type: ignore[method-assign]
+        minter._random = self.chance.randbytes  # type: ignore[method-assign, assignment]
         return minter
 
     def apply(self, step: Step, record: Record) -> Answer | None:

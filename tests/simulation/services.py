@@ -15,7 +15,8 @@ from holdfast.protocol import messages as m
 from holdfast.protocol.framing import FrameDecoder, encode_frame
 from holdfast.protocol.manifest import ServiceType
 from holdfast.protocol.versions import content_type_of
-from tests.simulation.handler import Died, Outside, Play
+from tests.simulation.handler import Died, Outside
+from tests.simulation.operations import Play
 from tests.simulation.virtual import Broken, Clock, ProcessLoop, World
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ DEPLOYMENT = "dp_sim"
 DAY_MS = 86_400_000
 PUBLISHED_MAX = 12
 _KINDS = {
-    ("S", "plain"): TargetKind.SERVICE, ("Z", "plain"): TargetKind.SERVICE, ("R", "plain"): TargetKind.SERVICE,
+    ("S", "plain"): TargetKind.SERVICE, ("Z", "plain"): TargetKind.SERVICE,
+    ("R", "plain"): TargetKind.SERVICE,
     ("O", "ex"): TargetKind.OBJECT_EXCLUSIVE, ("O", "sh"): TargetKind.OBJECT_SHARED,
     ("L", "ex"): TargetKind.OBJECT_EXCLUSIVE,
     ("W", "run"): TargetKind.WORKFLOW_RUN, ("W", "ask"): TargetKind.WORKFLOW_SHARED,
