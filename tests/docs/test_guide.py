@@ -21,6 +21,7 @@ import pytest
 
 from examples.claim_agent.processes import Child, Children, free_port
 from examples.claim_agent.server_view import DemoError, ServerView, until
+from tests.cli.dev_session import DevSession
 from tests.docs.blocks import blocks, commands, files
 
 ROOT = Path(__file__).parents[2]
@@ -180,7 +181,11 @@ def terminals(folder: Path) -> Iterator[Terminals]:
 @pytest.mark.slow
 def test_the_ten_minutes(folder: Path, terminals: Terminals) -> None:
     """Every command of the first part, in order, with the kills that the text asks for."""
-    server, service, register, call = commands(GUIDE, "A handler")
+    dev, server, service, register, call = commands(GUIDE, "A handler")
+    with DevSession(folder, *dev.split()[2:]) as both:
+        both.until_ready()
+        assert f"curl localhost:{both.ingress}{call.partition('localhost:8080')[2]}" in both.said
+        assert both.interrupt() == 0
     for line in (server, service, register):
         terminals.type_in(line)
     sent = json.loads(terminals.type_in(call.replace("/greet ", "/greet/send ")))["invocationId"]

@@ -66,7 +66,7 @@ def _arguments(handler: AnyHandler) -> str | None:
         return shown if _fits(handler, "hello") else None
     schema = handler.input.schema()
     for text in _TEXTS:
-        example = {} if schema is None else sample(schema, schema, _input_name(handler), text)
+        example: object = {} if schema is None else sample(schema, schema, _input_name(handler), text)
         data = json.dumps(example, ensure_ascii=False)
         if _fits(handler, data):
             return f"--json {shlex.quote(data)}"
@@ -157,7 +157,9 @@ def _items(value: object) -> list[object]:
 def _referred(whole: Schema, reference: str) -> object:
     found: object = whole
     for part in reference.removeprefix("#").strip("/").split("/"):
-        if not isinstance(found, Mapping):
-            return None
-        found = cast("Schema", found).get(part.replace("~1", "/").replace("~0", "~"))
+        found = _fields(found).get(part.replace("~1", "/").replace("~0", "~"))
     return found
+
+
+def _fields(value: object) -> Schema:
+    return cast("Schema", value) if isinstance(value, Mapping) else {}

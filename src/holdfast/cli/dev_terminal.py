@@ -64,9 +64,7 @@ class Terminal:
             ],
             logger_factory=structlog.PrintLoggerFactory(lines),
         )
-        for handler in logging.getLogger().handlers:
-            if isinstance(handler, logging.StreamHandler):
-                handler.setStream(lines)
+        logging.basicConfig(level=logging.WARNING, stream=lines, force=True)
 
     def of_server(self, line: str) -> None:
         self._write(self._err, _SERVER, "server", line)
