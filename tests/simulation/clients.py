@@ -19,6 +19,7 @@ from tests.simulation.programs import (
     NO_LOCKS,
     OBJECT_AIMS,
     OBJECTS,
+    PROMISES,
     SHARED_AIMS,
     WORKFLOW_AIMS,
     Aim,
@@ -139,7 +140,10 @@ class Clients:
         key = None
         if aim.service == "S" and chance.random() < 0.6:
             key, aim = chance.choice(IDEMPOTENCY_KEYS), aim._replace(rank=NO_LOCKS)
-        self.want(aim, self.drawer.program(aim), key)
+        program = self.drawer.program(aim)
+        if aim.handler == "ask" and chance.random() < 0.4:
+            program.insert(0, ["promise", PROMISES[0]])  # several listen to one
+        self.want(aim, program, key)
 
     def want(self, aim: Aim, program: Program, key: str | None = None) -> None:
         wish = Wish(self, aim, program, key)
@@ -160,7 +164,9 @@ class Clients:
         if engine is None or not (self.truth.seen or self.truth.accepted):
             return
         chance, now = self.chance, self.server.clock.now_ms()
-        id_ = chance.choice([*self.truth.seen, *self.truth.accepted])
+        seen = [*self.truth.seen, *self.truth.accepted]
+        alive = [id_ for id_ in seen if id_ not in self.truth.results]
+        id_ = chance.choice(alive if alive and chance.random() < 0.8 else seen)
         match chance.choice(_DEEDS):
             case "cancel":
                 engine.submit(id_, Cancel(now, id_), self._done("cancel", id_))
@@ -183,8 +189,8 @@ class Clients:
                     return
                 new_id, row = engine.mint(id_)
                 # Of an object's handler only the input: its writes of state would count twice here.
-                # Signals are not copied, so a handler that saw one would go another way than its commands.
-                alike = target[0] in "SRZ" and not self.truth.was_signalled(id_)
+                # Signals are not copied and the id is another, so handlers that saw either go another way.
+                alike = target[0] in "SRZ" and not self.truth.knows_itself(id_)
                 keep = chance.choice((1, 2, 3, 5)) if alike else 1
                 engine.submit(
                     id_,

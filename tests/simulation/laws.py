@@ -25,6 +25,7 @@ Mark = tuple[int, int, int]
 """An attempt: failures before it, commands it replays, servers that had crashed."""
 _RUN = int(MessageType.RUN_COMPLETION)
 _SIGNAL = int(MessageType.SIGNAL_NOTIFICATION)
+_POKES = (int(MessageType.SEND_SIGNAL_COMMAND), int(MessageType.COMPLETE_AWAKEABLE_COMMAND))
 _SET = int(MessageType.SET_STATE_COMMAND)
 _CLEAR = int(MessageType.CLEAR_STATE_COMMAND)
 _CLEAR_ALL = int(MessageType.CLEAR_ALL_STATE_COMMAND)
@@ -239,13 +240,13 @@ class Truth:
                     state.clear()
         return state
 
-    def was_signalled(self, id_: bytes) -> bool:
-        """Whether its journal has a signal."""
+    def knows_itself(self, id_: bytes) -> bool:
+        """Whether its journal has a signal for it, or a command that names it."""
         sql = (
-            "SELECT 1 FROM invocation AS i, journal AS j WHERE i.id = ? AND j.type = ? "
+            "SELECT 1 FROM invocation AS i, journal AS j WHERE i.id = ? AND j.type IN (?, ?, ?) "
             "AND j.key >= i.row * ? AND j.key < (i.row + 1) * ?"
         )
-        span = (id_, _SIGNAL, JOURNAL_SPAN, JOURNAL_SPAN)
+        span = (id_, _SIGNAL, *_POKES, JOURNAL_SPAN, JOURNAL_SPAN)
         return any(self._rows(partition, sql, *span) for partition in range(len(self.server.disks)))
 
     def _rows(self, partition: int, sql: str, *values: Any) -> list[tuple[Any, ...]]:

@@ -18,6 +18,7 @@ from holdfast.core.messages import Complete, StartInvocation
 from holdfast.core.model import Completed, Invocation, InvocationId, Invoked, Notification, Row
 from holdfast.core.outcome import Acknowledge, Received, Refused
 from holdfast.core.records import Deliver, Recover, Sweep, TimerFired
+from holdfast.core.tables import Mutation
 from holdfast.partition.loop import PartitionLoop
 from holdfast.partition.post import PostOffice
 from holdfast.storage.database import StorageError
@@ -350,7 +351,7 @@ def swallows_signals_of_those_who_wait_in_line() -> AbstractContextManager[objec
 
 @mutant
 def drops_mutations_in_line() -> AbstractContextManager[object]:
-    return patch.object(lifecycle, "replace_state", lambda *_: True)
+    return patch.object(Objects, "enqueue", _unless_mutation(Objects.enqueue))
 
 
 @mutant
@@ -384,6 +385,12 @@ def finds_no_alias() -> AbstractContextManager[object]:
         return found if found is None or found.idempotency_key is None else None
 
     return patch.object(Invocations, "find", by_row)
+
+
+def _unless_mutation(enqueue: Callable[[Objects, str, Any], int]) -> Callable[[Objects, str, Any], int]:
+    return lambda self, object_, waiting: (
+        -1 if isinstance(waiting, Mutation) else enqueue(self, object_, waiting)
+    )
 
 
 @contextmanager

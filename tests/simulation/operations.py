@@ -116,7 +116,7 @@ class Play(Machine):
             )
         )
         yield Leaf(announced)
-        target = self.value(Leaf(announced)).invocation_id
+        target: str = self.value(Leaf(announced)).invocation_id
         if then == "cancel":
             self.command(m.SendSignalCommandMessage(target, CANCEL, None, m.VOID))
         elif then:
@@ -214,7 +214,7 @@ class Play(Machine):
         self.command(m.RunCommandMessage(completion, f"r{number}"))
         self._start_step(completion, lambda: m.Value(self.outside.published().encode()))
         yield Leaf(completion)
-        found = self.value(Leaf(completion)).content.decode()
+        found: str = self.value(Leaf(completion)).content.decode()
         result = m.Value(b"%s %d" % (self.id.hex().encode(), number))
         if found.startswith("sign"):
             self.command(m.CompleteAwakeableCommandMessage(found, result))

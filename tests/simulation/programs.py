@@ -71,7 +71,7 @@ class Drawer:
             if aim.handler in ("ex", "run"):
                 kinds += ["set", "set", "set", "clear", "clear_all"]
         if aim.service == "W":
-            kinds += ["promise", "peek", "complete", "complete"]
+            kinds += ["promise", "promise", "promise", "peek", "complete"]
         if aim.rank < NO_LOCKS or depth < 2:
             kinds += ["call", "call", "call", "send", "send", "par"]
         kind = chance.choice(kinds)

@@ -6,6 +6,7 @@ touch the world: the database connection, the thread that commits, randomness, t
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, AsyncExitStack, ExitStack, contextmanager
@@ -19,6 +20,7 @@ import apsw
 from holdfast.core import lifecycle, operate
 from holdfast.core.apply import apply
 from holdfast.core.model import Invocation, Row
+from holdfast.core.mutation import replace_state
 from holdfast.core.outcome import Answer, Refused
 from holdfast.core.records import Deliver, Delivered, Record
 from holdfast.core.step import Step
@@ -124,15 +126,9 @@ class Server:
         timers = [TimerService(loop, self.clock) for _ in self.disks]  # type: ignore[arg-type]
         self.partitions = []
         files = cast(node.Files, _Files())
+        asyncio_loop = cast(asyncio.AbstractEventLoop, loop)
         engine = node._open_partitions(
-            AsyncExitStack(),
-            CONFIG,
-            files,
-            loop,
-            self.clock,
-            runner,
-            timers,
-            self._fatal,  # type: ignore[arg-type]
+            AsyncExitStack(), CONFIG, files, asyncio_loop, self.clock, runner, timers, self._fatal
         )
         self.partitions = engine.partitions
         self.runner = runner
@@ -209,8 +205,8 @@ class Server:
             patch.object(runner_module, "log", log),
             patch.object(node, "Minter", self.minter),
             patch.object(node, "PartitionLoop", self.partition_loop),
-            patch.object(lifecycle, "replace_state", self._replacing(lifecycle.replace_state)),
-            patch.object(operate, "replace_state", self._replacing(operate.replace_state)),
+            patch.object(lifecycle, "replace_state", self._replacing(replace_state)),
+            patch.object(operate, "replace_state", self._replacing(replace_state)),
         ]
 
     def _replacing(
