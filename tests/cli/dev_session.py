@@ -23,10 +23,14 @@ class DevSession:
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         self.folder = folder
-        self.ingress, self.admin, self.service = free_port(), free_port(), free_port()
+        self.choose_ports()
         self._arguments = arguments
         self._process: subprocess.Popen[str] | None = None
         self.lines: list[str] = []
+
+    def choose_ports(self) -> None:
+        """Other ones, for the next start."""
+        self.ingress, self.admin, self.service = free_port(), free_port(), free_port()
 
     def __enter__(self) -> Self:
         self.start()

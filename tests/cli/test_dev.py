@@ -108,6 +108,22 @@ def test_a_reload_does_not_wait_for_what_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.e2e
+def test_what_was_under_way_goes_on_at_another_port(tmp_path: Path) -> None:
+    """It is pinned to where it began; the handler is called again there only if that has moved."""
+    write(tmp_path, RUNNING)
+    with DevSession(tmp_path, "greeter.py") as dev:
+        dev.until_ready()
+        dev.curl(f"curl localhost:{dev.ingress}/Greeter/greet/send --json '\"Ada\"'")
+        dev.until_said("greeting Ada")
+        assert dev.interrupt() == 0
+        dev.choose_ports()
+        dev.start()
+        dev.until_ready()
+        dev.until_said("greeting Ada")
+        assert dev.interrupt() == 0
+
+
+@pytest.mark.e2e
 def test_a_broken_file_is_told_and_taken_up_when_repaired(tmp_path: Path) -> None:
     write(tmp_path, PROMPT + "\nboom = 1 / 0\n")
     with DevSession(tmp_path, "greeter.py", "--ephemeral") as dev:

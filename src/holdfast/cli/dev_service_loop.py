@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from holdfast.cli.admin_client import Admin, AdminError
+from holdfast.cli.admin_client import Admin, AdminError, Json
 from holdfast.cli.dev_service import Report
 from holdfast.cli.dev_terminal import Terminal
 from holdfast.cli.find_app import Target
@@ -26,7 +26,8 @@ RESTART_AFTER_S = 1.0
 RETRIED_AT_ONCE_MAX = 1_000
 """Invocations that back off and are tried right after a reload; the rest wait for their turn."""
 
-_BREAKING_REVISIONS_ARE_FINE = {"force": True, "breaking": True}
+_MARK: dict[str, Json] = {"started-by": "holdfast dev"}
+_BREAKING_REVISIONS_ARE_FINE: dict[str, Json] = {"force": True, "breaking": True, "metadata": _MARK}
 _BATCH_PATH = "internal/invocations_batch_operations/resume"
 
 T = TypeVar("T")
@@ -153,8 +154,19 @@ class _Keeper:
         return True
 
     def _register(self) -> None:
-        uri = f"http://{self._at.host}:{self._at.service_port}"
+        uri = f"http://{self._at.host}:{self._at.service_port}/"
+        if not self._registered:
+            self._move_here(uri)
         self._admin.request("POST", "deployments", {"uri": uri, **_BREAKING_REVISIONS_ARE_FINE})
+
+    def _move_here(self, uri: str) -> None:
+        """What an earlier run served at another port: invocations pinned to that go on here."""
+        answer = self._admin.request("GET", "deployments")
+        known = answer.get("deployments") if isinstance(answer, dict) else None
+        rows = [row for row in known if isinstance(row, dict)] if isinstance(known, list) else []
+        ours = [row for row in rows if row.get("metadata") == _MARK]
+        if ours and all(row.get("uri") != uri for row in rows):
+            self._admin.request("PATCH", f"deployments/{ours[-1]['id']}", {"uri": uri, "overwrite": True})
 
     def _retry_now(self) -> None:
         rows = self._admin.query(
