@@ -3,6 +3,9 @@
     targets.py    one function per reader: bytes in, an outcome out, an exception only for a bug of ours
     ingress.py    an ingress in memory, and its clients
     invoker.py    a partition with its runner, and the deployments it pushes to
+    h1_client.py  the HTTP/1.1 client, and deployments that answer it
+    admin.py      requests to the admin interface
+    sql.py        queries of operators
     seeds.py      what the readers are meant to read: captured frames, whole connections
     mutation.py   the fuzzer: breaks seeds, keeps what had a new outcome
     guided.py     the same targets under atheris, where it is installed: guided by coverage

@@ -59,7 +59,7 @@ def mutated(chance: random.Random, corpus: Sequence[bytes]) -> bytes:
                 size = chance.choice((2, 3, 4))
                 number = max(0, int.from_bytes(data[at : at + size], "big") + chance.choice((-9, -1, 1, 9)))
                 data[at : at + size] = number.to_bytes(size + 1, "big")[-size:]
-    return bytes(data[:INPUT_BYTES_MAX])
+    return bytes(data[:INPUT_BYTES_MAX]) or b"\0"
 
 
 def fuzz(

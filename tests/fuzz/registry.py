@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 
 from . import seeds
+from .admin import admin, requests
+from .h1_client import h1_client
 from .ingress import ingress
 from .invoker import invoker
 from .mutation import Target
+from .sql import queries, sql
 from .targets import attempt, h2_client, protocol
 
 TARGETS: dict[str, tuple[Target, Sequence[bytes]]] = {
@@ -13,6 +16,9 @@ TARGETS: dict[str, tuple[Target, Sequence[bytes]]] = {
     "attempt": (attempt, seeds.attempts()),
     "invoker": (invoker, seeds.deployments()),
     "h2-client": (h2_client, seeds.h2_server()),
+    "h1-client": (h1_client, seeds.h1_server()),
+    "admin": (admin, requests()),
     "ingress-http1": (ingress, seeds.http1_requests()),
     "ingress-http2": (ingress, seeds.http2_requests()),
+    "sql": (sql, queries()),
 }

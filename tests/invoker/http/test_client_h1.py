@@ -172,6 +172,8 @@ def test_answers_without_a_body_keep_the_connection(run: Run, answer: bytes) -> 
         (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", "not HTTP/1.1"),
         (b"\0\0\x12\4\0\0\0\0\0", "not HTTP/1.1"),
         (b"", "closed the connection"),
+        (b"HTTP/1.1 120 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", "interim response"),
+        (b"HTTP/1.1 022 OK\r\n\r\nhello", "interim response"),
         (b"HTTP/1.1 200 OK\r\n" + b"x-long: " + b"v" * 70_000 + b"\r\n\r\n", "headers exceed"),
         (b"HTTP/1.1 200 OK\r\n" + b"x: 1\r\n" * 70_000 + b"\r\n", "headers exceed"),
         (b"HTTP/1.1 200 OK\r\n" + b"n" * 90_000, "headers exceed"),

@@ -272,8 +272,12 @@ class H1Transport(asyncio.Protocol):
     def on_body(self, body: bytes) -> None:
         self._bytes_without_progress = 0
         stream = self._stream
-        if stream is not None:
-            self._call(stream, stream.listener.on_data, body)
+        if stream is None:
+            return
+        if not self._status:
+            # The parser reads one where it is announced, and behind statuses that do not exist (022).
+            raise _PeerError("an interim response with a body")
+        self._call(stream, stream.listener.on_data, body)
 
     def on_message_complete(self) -> None:
         stream = self._stream
