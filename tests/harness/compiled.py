@@ -54,7 +54,12 @@ class Language:
 
 
 GO = Language("Go", "Go", "go", "go", "service")
-LANGUAGES = (GO,)
+# Tests start two of these at once on small machines: a small heap, and no second compiler.
+JAVA = Language(
+    "Java", "Jv", "java", "mvn", "service.jar", ("java", "-XX:TieredStopAtLevel=1", "-Xmx256m", "-jar")
+)
+RUST = Language("Rust", "Rs", "rust", "cargo", "debug/interop-service")
+LANGUAGES = (GO, JAVA, RUST)
 
 
 class CompiledService(Service):

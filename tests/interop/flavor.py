@@ -15,9 +15,15 @@ PREFIXES = tuple(
     for transport in ("", "Idle", "Rr")
 )
 
-# Handlers an SDK cannot offer, by language and name.
+# What an SDK cannot offer, by language: handlers by name, and what `needs` is asked for.
 LACKING = {
     ("Go", "retryAfter"): "the Go SDK has no error that names its own delay",
+    ("Jv", "retryAfter"): "the Java SDK has no error that names its own delay",
+    ("Jv", "metadata"): "the Java SDK's terminal error has no metadata",
+    ("Rs", "metadata"): "the Rust SDK's terminal error has no metadata",
+    ("Rs", "retryAfter"): "the Rust SDK has no error that names its own delay",
+    ("Rs", "refusals of promises"): "the Rust SDK does not wait for what became of a promise it completes",
+    ("Jv", "waitSignal"): "the Java SDK has no named signals",
 }
 
 _numbers = itertools.count()
@@ -50,9 +56,13 @@ class Flavor:
     effects: Effects
 
     def path(self, service: str, handler: str, key: str | None = None) -> str:
-        if reason := LACKING.get((self.prefix[:2], handler)):
-            pytest.skip(reason)
+        self.needs(handler)
         return "/" + "/".join(part for part in (f"{self.prefix}{service}", key, handler) if part is not None)
+
+    def needs(self, feature: str) -> None:
+        """Skip the test when the SDK cannot offer `feature`, a handler's name or a key of `LACKING`."""
+        if reason := LACKING.get((self.prefix[:2], feature)):
+            pytest.skip(reason)
 
     def act(self, handler: str, body: object = None) -> Json:
         """Call a handler of `Actions` that must succeed."""

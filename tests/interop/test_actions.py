@@ -46,6 +46,7 @@ def test_a_terminal_error_reaches_the_client_with_code_message_and_metadata(
 ) -> None:
     if arrangement.protocol_version < 6:
         pytest.skip("failures have metadata from protocol version 6 on")
+    flavor.needs("metadata")
     response = flavor.post("fails", {"message": "no", "code": 422, "metadata": {"field": "age"}})
     assert response.status_code == 422
     assert response.headers["content-type"] == "application/json"

@@ -48,7 +48,8 @@ def test_cancel_reaches_the_callees_before_the_caller_cleans_up(flavor: Flavor) 
     assert flavor.admin.patch(caller, "cancel").status_code == 202
     code, message = flavor.failure(caller)
     assert code == 409
-    assert "cancel" in message.lower()
+    # What a cancelled handler throws is its SDK's own; Java's says nothing but the code.
+    assert "cancel" in message.lower() or message == "Error 409"
     assert flavor.effects.count(caller, "outer cleaned up") == 1
     assert flavor.admin.wait_status(callee, "completed")["completion_result"] == "failure"
     assert flavor.effects.count(callee, "cleaned up") == 1

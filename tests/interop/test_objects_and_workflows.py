@@ -96,6 +96,7 @@ def test_a_rejected_promise_fails_the_workflow(flavor: Flavor) -> None:
 
 
 def test_a_promise_is_completed_once(flavor: Flavor) -> None:
+    flavor.needs("refusals of promises")
     key = fresh("twice")
     flavor.on("Flow", key, "approve", 1)
     response = flavor.ingress.post(flavor.path("Flow", "approve", key), 2)

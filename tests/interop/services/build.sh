@@ -34,3 +34,5 @@ build() {
 }
 
 build go service 120 go go build -mod=readonly -o "$out/go/service" .
+build java service.jar 180 mvn mvn -q -B "-DoutputFolder=$out/java" package
+build rust debug/interop-service 270 cargo cargo build -q --locked --target-dir "$out/rust"

@@ -380,30 +380,32 @@ func timeout(ctx restate.Context, ms float64) (string, error) {
 }
 
 func cleanup(ctx restate.Context, _ restate.Void) (restate.Void, error) {
-	if _, err := step(ctx, "started"); err != nil {
-		return restate.Void{}, err
+	// The cancellation may arrive before the step's own result does.
+	_, err := step(ctx, "started")
+	if err == nil {
+		err = plain(restate.Sleep(ctx, hour))
 	}
-	err := restate.Sleep(ctx, hour)
 	if err != nil {
 		if _, failed := step(ctx, "cleaned up"); failed != nil {
 			return restate.Void{}, failed
 		}
 	}
-	return restate.Void{}, plain(err)
+	return restate.Void{}, err
 }
 
 func outer(self string) restate.ServiceHandlerFn[restate.Void, restate.Void] {
 	return func(ctx restate.Context, _ restate.Void) (restate.Void, error) {
 		future := restate.Service[restate.Void](ctx, self, "cleanup").RequestFuture(restate.Void{})
-		if _, err := step(ctx, "callee "+future.GetInvocationId()); err != nil {
-			return restate.Void{}, err
+		_, err := step(ctx, "callee "+future.GetInvocationId())
+		if err == nil {
+			_, ended := future.Response()
+			err = plain(ended)
 		}
-		_, err := future.Response()
 		if err != nil {
 			if _, failed := step(ctx, "outer cleaned up"); failed != nil {
 				return restate.Void{}, failed
 			}
 		}
-		return restate.Void{}, plain(err)
+		return restate.Void{}, err
 	}
 }
