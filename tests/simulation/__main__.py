@@ -9,6 +9,7 @@ import traceback
 from tests.simulation.run import Simulation
 
 FAILURES_MAX = 10
+TOLD_EVERY = 1_000
 
 
 def main(arguments: list[str]) -> int:
@@ -30,6 +31,8 @@ def main(arguments: list[str]) -> int:
             print(f"seed {seed}: {type(error).__name__}: {str(error)[:600]}")
             print(f"  again: make sim SEED={seed}", flush=True)
         done += 1
+        if done % TOLD_EVERY == 0:
+            print(f"{done} seeds, {failed} failures, {time.monotonic() - started:.0f} s", flush=True)
         crashes += simulation.server.crashes
         events += simulation.world.events
         if failed >= FAILURES_MAX:

@@ -9,6 +9,7 @@ from random import Random
 from holdfast.core.model import VOID, InvocationId, SignalResult, Success
 from holdfast.core.outcome import Accepted, Answer, Done, Finished, Found, Refused, Restarted
 from holdfast.core.records import Cancel, Kill, Pause, Purge, ReplaceState, RestartAsNew, Resume, Signal
+from holdfast.partition.api import Watch
 from holdfast.protocol.ids import decode_invocation_id, parse_awakeable_id
 from tests.simulation.laws import Truth
 from tests.simulation.programs import (
@@ -66,7 +67,9 @@ class Wish:
             raise Broken(f"asked {ASKED_MAX} times for {self.aim}, without answer")
         self._epoch = server.crashes
         if self.id is not None and not (self.repeatable and self.clients.chance.random() < 0.5):
-            engine.attach(self.id, self._found, self._finished)
+            watch = engine.attach(self.id, self._found, self._finished)
+            if self.clients.chance.random() < 0.2:
+                self.clients.world.later(self.clients.chance.random(), self._hang_up, watch, self._epoch)
             return
         if self.id is None and self._asked > 1 and not self.repeatable:
             self.over = True  # whether it was accepted, nobody knows
@@ -82,6 +85,12 @@ class Wish:
             start_at=self.clients.server.clock.now_ms() + delay_ms if delay_ms else 0,
         )
         engine.start(request, self._accepted, self._finished)
+
+    def _hang_up(self, watch: Watch, epoch: int) -> None:
+        """Lose patience, and come again later."""
+        if not self.over and epoch == self._epoch:
+            watch.cancel()
+            self._again()
 
     def _again(self) -> None:
         self._epoch = -1

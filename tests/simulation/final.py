@@ -88,6 +88,12 @@ class Ends:
                 left = disk.connection.execute(f"SELECT * FROM {table}").fetchall()
                 if left:
                     raise Broken(f"left in {table} of partition {disk.index}: {left[:3]}")
+            for table in ("event", "invocation_alias"):
+                orphans = disk.connection.execute(
+                    f"SELECT * FROM {table} WHERE row NOT IN (SELECT row FROM invocation)"
+                ).fetchall()
+                if orphans:
+                    raise Broken(f"{table} of partition {disk.index} knows the forgotten: {orphans[:3]}")
         runner = server.runner
         assert runner is not None
         for name in ("_attempts", "_slots", "_waiting", "_closing"):

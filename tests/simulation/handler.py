@@ -101,6 +101,8 @@ class Machine:
         self.bodies: dict[int, m.Value | m.Failure] = {}
         self.ended = False
         self.input_closed = False
+        self.hints = version >= 7 and start.id[-1] % 4 == 0
+        self._hinted: Wait | None = None
         self.output: m.Value | m.Failure | None = None
         self.failure: str | None = None
         self.sent_commands = 0
@@ -205,23 +207,31 @@ class Machine:
                 self._resume(None)
             else:
                 break
+        if self.hints and not self.ended and self._waits is not None and self._waits is not self._hinted:
+            self._hinted = self._waits
+            self.frames.append(m.frame(m.AwaitingOnMessage(self._tree(self._waits))))
         if not self.ended and self._waits is not None and self.input_closed and not self.running_steps:
             self._end(self._suspension(self._waits))
 
     def _suspension(self, wait: Wait) -> bytes:
+        tree = self._tree(wait)
+        if self.version >= 7:
+            return m.frame(m.SuspensionMessage(tree))
+        flat = tree.nested_futures[0] if tree.nested_futures else tree
+        signals = tuple({*flat.waiting_signals, CANCEL})
+        return m.frame(m.SuspensionMessageV6(flat.waiting_completions, signals, flat.waiting_named_signals))
+
+    def _tree(self, wait: Wait) -> m.Future:
+        """What is still open of a wait, or a cancellation."""
         leaves = (wait,) if isinstance(wait, Leaf) else wait.parts
         open_ = [leaf for leaf in leaves if self.place(leaf) == NEVER]
         completions = tuple(leaf.ref for leaf in open_ if not leaf.signal and isinstance(leaf.ref, int))
         signals = tuple(leaf.ref for leaf in open_ if leaf.signal and isinstance(leaf.ref, int))
         names = tuple(leaf.ref for leaf in open_ if isinstance(leaf.ref, str))
-        if self.version < 7:
-            return m.frame(m.SuspensionMessageV6(completions, (*signals, CANCEL), names))
         if isinstance(wait, Leaf):
-            tree = m.Future(completions, (*signals, CANCEL), names, (), m.CombinatorType.FIRST_COMPLETED)
-        else:
-            inner = m.Future(completions, signals, names, (), _COMBINATORS[wait.how])
-            tree = m.Future((), (CANCEL,), (), (inner,), m.CombinatorType.FIRST_COMPLETED)
-        return m.frame(m.SuspensionMessage(tree))
+            return m.Future(completions, (*signals, CANCEL), names, (), m.CombinatorType.FIRST_COMPLETED)
+        inner = m.Future(completions, signals, names, (), _COMBINATORS[wait.how])
+        return m.Future((), (CANCEL,), (), (inner,), m.CombinatorType.FIRST_COMPLETED)
 
     def _resume(self, error: Exception | None) -> None:
         self._waits = None

@@ -377,6 +377,19 @@ def copies_a_prefix_without_its_completions() -> AbstractContextManager[object]:
 
 
 @mutant
+def pushes_what_is_forgotten() -> AbstractContextManager[object]:
+    """Found by this simulation: resumed and killed in one batch, with nothing to be kept."""
+    forget = lifecycle.forget
+
+    def too_late(step: Any, invocation: Invocation) -> None:
+        if invocation.retention.completion_ms == 0:
+            invocation.attempt -= 1
+        forget(step, invocation)
+
+    return patch.object(lifecycle, "forget", too_late)
+
+
+@mutant
 def finds_no_alias() -> AbstractContextManager[object]:
     find = Invocations.find
 

@@ -29,7 +29,7 @@ class Simulation:
         self.clock = Clock(self.world)
         self.truth = Truth()
         self.services = Services(self.world, self.clock, chance, self.truth)
-        partitions = chance.choice((1, 1, 3))
+        partitions = chance.choice((1, 3))
         self.server = Server(self.world, self.clock, chance, partitions, self.services, self.truth)
         self.server.on_broken_disk = self._crash
         self.clients = Clients(self.server, self.services, self.truth, chance)
