@@ -180,6 +180,14 @@ def test_an_error_does_not_hold_the_files_log(world: World) -> None:
     assert log.stat().st_size == 0
 
 
+def test_a_refused_statement_leaves_nothing_in_the_log(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(QueryError):
+        asyncio.run(world.runner.run("SET(*) AS n FROM sys_invocation", JSON))
+    assert caplog.records == []
+
+
 def test_too_many_queries_are_told_to_come_back(world: World) -> None:
     async def storm() -> list[tuple[str, bytes] | BaseException]:
         many = QUERIES_RUNNING_MAX + QUERIES_WAITING_MAX + 5

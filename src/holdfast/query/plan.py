@@ -7,6 +7,7 @@ ids up and runs in the query's own connection.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -18,6 +19,9 @@ from holdfast.query.errors import QueryError
 from holdfast.query.resolve import Output, Resolver
 from holdfast.query.scope import Reference
 from holdfast.query.tables import RAW_ID, Home
+
+# It warns about statements that are refused here anyway, in the client's own words and past the log's format.
+logging.getLogger("sqlglot").setLevel(logging.ERROR)
 
 SQL_BYTES_MAX = 128 * 1024
 """A statement; one that names a thousand ids, the most a batch operation takes, is 45 KB."""
