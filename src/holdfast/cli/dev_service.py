@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import logging
 import os
 import signal
 import socket
@@ -75,6 +76,8 @@ def main() -> int:
 
 def load_in_worker(target: str) -> App:
     """The app of the worker; called by Granian in its process."""
+    # `holdfast dev` prints failed attempts itself, shorter.
+    logging.getLogger("holdfast.attempts").disabled = True
     app = find_app(parse_target(target, Path.cwd()))
     settle_memory()
     return app

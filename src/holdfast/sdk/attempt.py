@@ -101,6 +101,11 @@ class Attempt(Waiting):
     # From outside.
 
     @property
+    def failure(self) -> ErrorMessage | None:
+        """What the server is told of a failed attempt; None when it did not fail."""
+        return self._failing
+
+    @property
     def ended(self) -> bool:
         """Whether the last frame has been written (or nobody reads any more)."""
         return self.machine.ended

@@ -6,6 +6,7 @@ command and its proposal leave together.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -18,6 +19,10 @@ from holdfast.sdk.steps import PendingStep
 from holdfast.sdk.waits import failure_of
 
 Send = Callable[[bytes], Awaitable[None]]
+
+
+log = logging.getLogger("holdfast.attempts")
+"""Failed attempts, which the server retries: the line for whoever looks at the service's own output."""
 
 
 class StepRunner:
@@ -104,6 +109,10 @@ class StepRunner:
 
     def close(self) -> None:
         """The request is over, the attempt has ended or was abandoned."""
+        failure = self.attempt.failure
+        if failure is not None:
+            start = self.attempt.machine.start
+            log.warning("attempt of %s failed: %s\n%s", start.debug_id, failure.message, failure.stacktrace)
         self.attempt.release()
         if self._grace is not None:
             self._grace.cancel()
