@@ -6,7 +6,6 @@ reason, which is the end of the build's own log when there was a build.
 """
 
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,7 +75,6 @@ class CompiledService(Service):
         effects: Effects,
         *,
         request_response: bool = False,
-        env: Mapping[str, str] | None = None,
     ) -> None:
         name = f"service-{language.folder}{'-rr' if request_response else ''}"
         super().__init__(
@@ -87,7 +85,6 @@ class CompiledService(Service):
             {
                 "SIDE_EFFECTS_FILE": str(effects.path),
                 "REQUEST_RESPONSE": "1" if request_response else "",
-                **(env or {}),
             },
         )
         self.http_11 = request_response
