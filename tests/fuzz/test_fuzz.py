@@ -5,7 +5,7 @@ import pytest
 from .mutation import fuzz
 from .registry import TARGETS
 
-EXECUTIONS = 1500
+EXECUTIONS = 1000
 
 
 @pytest.mark.slow
