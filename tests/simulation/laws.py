@@ -81,6 +81,8 @@ class Truth:
         id_, name = start.id, start.debug_id
         if len(replay) != start.known_entries:
             raise Broken(f"{name}: {start.known_entries} entries announced, {len(replay)} sent")
+        if not replay or replay[0][0] != MessageType.INPUT_COMMAND:
+            raise Broken(f"{name}: an attempt without its input")
         before = self._journals.get(id_)
         if before is None:
             self.seen.append(InvocationId(id_))

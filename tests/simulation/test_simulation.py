@@ -15,8 +15,8 @@ SLICE_S = 12.0
 SLICE_SEEDS_MAX = 400
 FIRST = int(os.environ.get("SIMULATION_FIRST_SEED", "1"))
 
-FOUND = (395, 863, 1477)
-"""Seeds that once broke a law."""
+FOUND = (725,)
+"""Seeds that broke a law before the engine was repaired; `test_found` tells what it was."""
 
 
 def repeated(seed: int) -> Simulation:
