@@ -55,7 +55,7 @@ def test_what_cannot_be_exported(server: Server, tmp_path: Path) -> None:
         ((unknown, "--admin", server.admin_url), 2, "has no invocation"),
         ((unknown, "--admin", "http://127.0.0.1:1"), 7, "nothing listens"),
         ((unknown, "--admin", server.ingress_url), 8, "bad path"),
-        ((unknown, "--admin", "file:///etc"), 2, "expected a URL"),
+        ((unknown, "--admin", "file:///etc"), 2, "is no address"),
     ]:
         failed = holdfast("journal", *arguments)
         assert failed.returncode == code, failed.stderr
