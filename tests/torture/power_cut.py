@@ -103,6 +103,10 @@ class Disk:
         finally:
             self._full = False
             ballast.unlink(missing_ok=True)  # a cut may have forgotten it
+            # Flushed, or the next cut would forget the removal and the disk would be full for good.
+            folder = os.open(self.path, os.O_RDONLY)
+            os.fsync(folder)
+            os.close(folder)
 
     def close(self) -> None:
         subprocess.run(["umount", "--lazy", str(self.path)], check=False)
