@@ -193,6 +193,9 @@ class Clients:
                     self.truth.forgettable.add(id_)
                     engine.submit(id_, Purge(now, id_, chance.random() < 0.5), self._done("purge", id_))
             case "restart":
+                ended = [i for i in seen if i in self.truth.results and i in self.truth.opened_ids]
+                plain = [i for i in ended if self.truth.opened_ids[i][0] in "SR"]
+                id_ = chance.choice(plain or ended or seen)
                 target = self.truth.opened_ids.get(id_, "W")
                 if target.startswith("W"):
                     return
@@ -200,7 +203,7 @@ class Clients:
                 # Of an object's handler only the input: its writes of state would count twice here.
                 # Signals are not copied and the id is another, so handlers that saw either go another way.
                 alike = target[0] in "SRZ" and not self.truth.knows_itself(id_)
-                keep = chance.choice((1, 2, 3, 5)) if alike else 1
+                keep = chance.choice((1, 2, 3, 4)) if alike else 1
                 engine.submit(
                     id_,
                     RestartAsNew(now, id_, new_id, row, keep),
@@ -272,6 +275,19 @@ class Clients:
 _AIMS = [*WORKFLOW_AIMS, *ASK_AIMS, *OBJECT_AIMS, *OBJECT_AIMS, *SHARED_AIMS, *services(FREE)]
 _DEEDS = (
     ("complete",) * 5
-    + ("cancel", "cancel", "kill", "kill", "pause", "pause", "resume", "attach", "attach", "purge", "restart")
+    + (
+        "cancel",
+        "cancel",
+        "kill",
+        "kill",
+        "pause",
+        "pause",
+        "resume",
+        "attach",
+        "attach",
+        "purge",
+        "restart",
+        "restart",
+    )
     + ("replace", "replace")
 )

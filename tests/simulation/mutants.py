@@ -33,7 +33,7 @@ from holdfast.storage.waiters import Waiters
 from holdfast.timers.service import TimerService
 from tests.simulation.run import Simulation
 
-SEEDS_MAX = 400
+SEEDS_MAX = 3_000
 Mutant = Callable[[], AbstractContextManager[object]]
 MUTANTS: dict[str, Mutant] = {}
 

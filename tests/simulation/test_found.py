@@ -1,4 +1,5 @@
-"""What the simulation found in the engine, told as stories."""
+"""What the simulation found in the engine, told as stories: a seed means another run as soon as the programs that
+are drawn change, a story stays. The mistakes themselves are among the mutants."""
 
 from __future__ import annotations
 

@@ -15,9 +15,6 @@ SLICE_S = 12.0
 SLICE_SEEDS_MAX = 400
 FIRST = int(os.environ.get("SIMULATION_FIRST_SEED", "1"))
 
-FOUND = (725,)
-"""Seeds that broke a law before the engine was repaired; `test_found` tells what it was."""
-
 
 def repeated(seed: int) -> Simulation:
     """Run a seed; a failure names the command that repeats it."""
@@ -37,11 +34,6 @@ def test_a_slice_of_the_storm() -> None:
         repeated(seed)
         if time.monotonic() - begun > SLICE_S:
             break
-
-
-@pytest.mark.parametrize("seed", FOUND)
-def test_what_was_found_stays_fixed(seed: int) -> None:
-    repeated(seed)
 
 
 def test_a_seed_decides_everything() -> None:
