@@ -82,7 +82,6 @@ sdk-suite-restate: setup node-setup
 	HOLDFAST_TEST_SERVER=restate $(BIN)/python -m pytest -q tests/sdk_suite
 
 # Whole servers and services under one seed, repeated and told: make sim SEED=7.
-SEED ?= 1
 sim: setup
 	$(BIN)/python -m tests.simulation $(SEED)
 

@@ -19,6 +19,7 @@ from .load import ROOT
 
 PARTITIONS = {"restate": 24, "holdfast": 1}
 SERVERS: dict[str, type[Server]] = {"restate": RestateServer, "holdfast": HoldfastServer}
+SERVE = (sys.executable, "-m", "holdfast.cli.main", "serve")
 SERVICES = ("Ts", "Py", "Hf", "Lean")
 
 
@@ -41,7 +42,7 @@ class SdkService(Service):
     def __init__(self, work_dir: Path) -> None:
         super().__init__(
             "service-sdk",
-            [sys.executable, "-m", "holdfast.cli.main", "serve", "bench.sdk_service:app", "--log-level", "error"],
+            [*SERVE, "bench.sdk_service:app", "--log-level", "error"],
             free_port(),
             work_dir / "service-sdk.log",
             {"PYTHONPATH": str(ROOT)},

@@ -68,7 +68,7 @@ class Step(Generic[P, R]):
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         if instance is None:
             return self
-        bound: Step[..., R] = Step.__new__(Step)
+        bound = cast("Step[..., R]", Step.__new__(Step))  # pyright: ignore[reportUnknownMemberType]
         bound.function = partial(self.function, instance)
         bound.spec = self.spec
         return bound
@@ -116,7 +116,8 @@ def step(
         serde: how its result is stored, when its return annotation does not say.
     """
     if function is not None:
-        return Step(function, name, retry, serde)
+        made: Step[..., Any] = Step(function, name, retry, serde)
+        return made
     return StepDecorator(name, retry, serde)
 
 
@@ -131,7 +132,8 @@ class StepDecorator:
     @overload
     def __call__(self, function: Callable[P, R], /) -> Step[P, R]: ...
     def __call__(self, function: Callable[..., Any], /) -> Any:
-        return Step(function, *self._options)
+        made: Step[..., Any] = Step(function, *self._options)
+        return made
 
 
 _kept: dict[CodeType, tuple[str, object, StepSpec]] = {}

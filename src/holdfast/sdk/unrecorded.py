@@ -157,7 +157,8 @@ def _on_audit(event: str, args: tuple[Any, ...]) -> None:
         return
     kind, cure = found
     detail = _detail(args) if kind is LOCAL or event.startswith(SHOW_DETAIL) else ""
-    _judge(loop, sys._getframe(1), event.removeprefix("builtins."), detail, kind, cure)
+    caller = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
+    _judge(loop, caller, event.removeprefix("builtins."), detail, kind, cure)
 
 
 def _on_profile(frame: FrameType, event: str, arg: Any) -> None:

@@ -52,7 +52,8 @@ def serde_of(annotation: object) -> Serde[Any]:
     if annotation is None:
         return JSON
     if isinstance(annotation, Serde) and not isinstance(annotation, type):
-        return annotation
+        given: Serde[Any] = annotation
+        return given
     return serde_for(annotation)
 
 

@@ -6,6 +6,7 @@ command and its proposal leave together.
 """
 
 import asyncio
+import inspect
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -150,6 +151,8 @@ class StepRunner:
         def call() -> Any:
             return step.function(*step.args, **step.kwargs)
 
-        value = await self._loop.run_in_executor(None, step.context.copy().run, call)
-        # A lambda around a coroutine function: `ctx.run("fetch", lambda: fetch(url))`.
-        return await value if isinstance(value, Awaitable) else value
+        value: Any = await self._loop.run_in_executor(None, step.context.copy().run, call)
+        if inspect.isawaitable(value):
+            # A lambda around a coroutine function: `ctx.run("fetch", lambda: fetch(url))`.
+            return await value
+        return value
