@@ -52,8 +52,7 @@ def serde_of(annotation: object) -> Serde[Any]:
     if annotation is None:
         return JSON
     if isinstance(annotation, Serde) and not isinstance(annotation, type):
-        given: Serde[Any] = annotation
-        return given
+        return annotation  # pyright: ignore[reportUnknownVariableType]
     return serde_for(annotation)
 
 
