@@ -1,5 +1,8 @@
-"""What the simulation found in the engine, told as stories: a seed means another run as soon as the programs that
-are drawn change, a story stays. The mistakes themselves are among the mutants."""
+"""What the simulation found in the engine, told as stories.
+
+A seed means another run as soon as the drawn programs change; a story stays. The mistakes themselves are
+among the mutants.
+"""
 
 from __future__ import annotations
 
