@@ -135,7 +135,11 @@ class Truth:
             self._failed[id_] = mark
 
     def _count_retries(self, start: m.StartMessage, commands: int) -> None:
-        id_, retries, epoch = start.id, start.retry_count_since_last_stored_entry, self.server.crashes
+        id_, retries, epoch = (
+            start.id,
+            start.retry_count_since_last_stored_entry,
+            self.server.crashes + self.server.disturbances,
+        )
         failed = self._failed.pop(id_, None)
         comparable = failed is not None and failed[1:] == (commands, epoch) and id_ not in self.resumed
         if failed is not None and comparable and retries != failed[0] + 1:

@@ -77,6 +77,7 @@ class LoudLog:
     def exception(self, event: str, **values: object) -> None:
         bug = sys.exc_info()[1]
         if isinstance(bug, apsw.Error) and self._expected():
+            self._server.disturbances += 1
             return
         if isinstance(bug, Broken):
             raise bug
@@ -107,6 +108,8 @@ class Server:
         self.post_trouble = 0.0
         self.post_lost = False
         self.crashes = 0
+        self.disturbances = 0
+        """Attempts that a failing disk kept from being opened, which count as failed."""
         self.attempts_max = chance.choice((1000, 1000, 3, 1))
         self.eager_bytes_max = chance.choice((1 << 20, 1 << 20, 3))
         self.asked = 0
