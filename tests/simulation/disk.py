@@ -87,6 +87,7 @@ class Disk:
             flush: writes what a failed commit left in the process's buffers.
         """
         connection = self.connection
+        self.breaks, breaks = 0.0, self.breaks
         if self._unheard is not None and self.chance.random() < 0.5:
             if not connection.in_transaction:
                 flush()
@@ -98,6 +99,7 @@ class Disk:
             connection.execute("ROLLBACK")
         self.batch = []
         self.notes = []
+        self.breaks = breaks
         self.log.append(REOPENED)
 
     def close(self) -> None:

@@ -39,12 +39,17 @@ class Ends:
         self.truth = server.truth
         self.results: dict[bytes, Outcome] = {}
         self.ended_at: dict[bytes, int] = {}
+        self.restarted: set[bytes] = set()
+        """Copies of others: the instants of their entries are those of the copying."""
         brief = server.services.catalog.brief
         self.transient = {"Z", "R", "S"} if brief else {"Z", "R"}
         """Services whose invocations, or their journals, may be gone."""
         self.targets: dict[bytes, tuple[str, str, str | None]] = {}
         self.journals: dict[bytes, list[tuple[int, Any, bytes | None, int, bytes]]] = {}
         ids: Counter[bytes] = Counter()
+        for disk in server.disks:
+            copies = disk.connection.execute("SELECT id FROM invocation WHERE origin_kind = 3")
+            self.restarted.update(id_ for (id_,) in copies)
         rows: dict[tuple[int, int], bytes] = {}
         for disk in server.disks:
             for row, id_, service, handler, key, status, at, value, code, message in disk.connection.execute(
@@ -179,7 +184,8 @@ class Ends:
                     if ref in seen:
                         raise Broken(f"completion {ref} of {id_.hex()} is in the journal twice")
                     seen.add(ref)
-                    if type_ == MessageType.SLEEP_COMPLETION and at < sleeps.get(ref, 0):
+                    slept = type_ == MessageType.SLEEP_COMPLETION and id_ not in self.restarted
+                    if slept and at < sleeps.get(ref, 0):
                         raise Broken(f"{id_.hex()} slept until {at} instead of {sleeps[ref]}")
                 elif type_ == MessageType.SLEEP_COMMAND:
                     sleeps[ref] = m.SleepCommandMessage.decode(body).wake_up_time
