@@ -139,10 +139,11 @@ def test_overwriting_asks_again(world: World) -> None:
 
 def test_request_response_deployments_have_no_inactivity(world: World) -> None:
     manifest = manifest_of("S")
+    manifest["protocolMode"] = "REQUEST_RESPONSE"
     handlers = [{"name": "h", "inactivityTimeout": 5}, {"name": "i"}]
     manifest["services"] = [{"name": "S", "ty": "SERVICE", "inactivityTimeout": 7, "handlers": handlers}]
     world.deployments.serve("old:80", manifest)
-    register(world, use_http_11=True)
+    register(world)
     shown = world.request("GET", "/services/S").json()
     assert shown["inactivity_timeout"] == "0s"
     assert [notice["code"] for notice in shown["info"]] == ["RT0021"]
