@@ -113,8 +113,11 @@ class Truth:
         if type_ != _SIGNAL and known.setdefault(ref, body) != body:
             raise Broken(f"completion {ref} of {id_.hex()} has two values")
 
-    def step_runs(self, id_: bytes, completion: int) -> None:
-        """A step's body is about to run."""
+    def step_runs(self, id_: bytes, completion: int, mark: Mark) -> None:
+        """A step's body is about to run. A handler whose server has died, and that has not heard of it, may
+        still run what the next attempt has journalled: nobody could tell it."""
+        if self._last[id_] is not mark:
+            return
         journal = self._journals.get(id_, ())
         if completion in self._known.get(id_, {}) or any(
             _ref(t, b) == completion for t, b in journal if t == _RUN

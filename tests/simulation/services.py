@@ -356,7 +356,7 @@ class SimulatedStream:
         play = self._play
         if self._gone or play is None or play.ended:
             return
-        self._services.truth.step_runs(play.id, completion)
+        self._services.truth.step_runs(play.id, completion, self._mark)
         try:
             result = body()  # type: ignore[operator]
         except Died as died:
