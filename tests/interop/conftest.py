@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -9,6 +10,7 @@ import pytest
 from harness import (
     LANGUAGES,
     NODE,
+    Admin,
     CompiledService,
     Effects,
     PythonService,
@@ -106,53 +108,75 @@ def server(work_dir: Path, arrangement: Arrangement) -> Iterator[Server]:
         started.stop()
 
 
+@dataclass(frozen=True)
+class Services:
+    """Every deployment by its language's prefix, and why a language's could not be registered.
+
+    A deployment that does not start or answer is the failure of its own language's tests, not of everyone's.
+    """
+
+    running: list[tuple[str, Service]]
+    broken: dict[str, str] = field(default_factory=dict)
+
+    def register(self, admin: Admin) -> None:
+        for prefix, service in self.running:
+            try:
+                service.wait_healthy()
+                admin.register(service.uri, http_11=service.http_11)
+            except (httpx.HTTPError, AssertionError, RuntimeError) as e:
+                self.broken[prefix] = f"{service.uri} could not be registered: {e!r}"
+
+
 @pytest.fixture(scope="session")
 def services(
     server: Server, work_dir: Path, effects: Effects, arrangement: Arrangement
-) -> Iterator[list[Service]]:
+) -> Iterator[Services]:
     """Every deployment, registered."""
     work_dir = work_dir / f"services-{arrangement}"
     work_dir.mkdir()
-    found: list[Service] = [
-        PythonService(work_dir, effects),
-        PythonService(work_dir, effects, request_response=True),
+    found: list[tuple[str, Service]] = [
+        ("Py", PythonService(work_dir, effects)),
+        ("Py", PythonService(work_dir, effects, request_response=True)),
     ]
     if reason := why_no_typescript():
         warnings.warn(f"SKIPPING ALL TYPESCRIPT INTEROP TESTS: {reason}", stacklevel=1)
     else:
-        found.append(TypeScriptService(work_dir, effects))
-        found.append(TypeScriptService(work_dir, effects, request_response=True))
+        found.append(("Ts", TypeScriptService(work_dir, effects)))
+        found.append(("Ts", TypeScriptService(work_dir, effects, request_response=True)))
     for language in LANGUAGES:
         if reason := language.why_not():
             warnings.warn(f"SKIPPING ALL {language.name.upper()} INTEROP TESTS: {reason}", stacklevel=1)
         else:
-            found.append(CompiledService(language, work_dir, effects))
-            found.append(CompiledService(language, work_dir, effects, request_response=True))
+            found.append((language.prefix, CompiledService(language, work_dir, effects)))
+            found.append(
+                (language.prefix, CompiledService(language, work_dir, effects, request_response=True))
+            )
+    services = Services(found)
     try:
-        for service in found:
+        for _, service in found:
             service.process.start()
         with server.admin() as admin:
-            for service in found:
-                service.wait_healthy()
-                admin.register(service.uri, http_11=service.http_11)
-        yield found
+            services.register(admin)
+        yield services
     finally:
-        for service in found:
+        for _, service in found:
             service.stop()
 
 
 @pytest.fixture(scope="session")
-def flavors(server: Server, services: list[Service], effects: Effects) -> Iterator[dict[str, Flavor]]:
+def flavors(server: Server, services: Services, effects: Effects) -> Iterator[dict[str, Flavor]]:
     with server.ingress() as ingress, server.admin() as admin:
         yield {prefix: Flavor(prefix, ingress, admin, effects) for prefix in PREFIXES}
 
 
 @pytest.fixture(params=PREFIXES)
-def flavor(request: pytest.FixtureRequest, flavors: dict[str, Flavor]) -> Flavor:
+def flavor(request: pytest.FixtureRequest, flavors: dict[str, Flavor], services: Services) -> Flavor:
     """Each SDK on each transport: the test runs three times per language."""
     prefix: str = request.param
     if reason := why_not(prefix):
         pytest.skip(reason)
+    if reason := services.broken.get(prefix[:2]):
+        pytest.fail(reason)
     return flavors[prefix]
 
 
