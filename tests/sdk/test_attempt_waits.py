@@ -253,8 +253,9 @@ def test_partial_state_asks_for_what_is_unknown() -> None:
     assert fed.result() == [1, 5, 0, ["a"]]
 
 
-def test_a_replayed_read_gives_what_it_gave_whatever_the_state_is_now() -> None:
-    """Reads were eager in the first attempt; now the state is lazy, and another."""
+@pytest.mark.parametrize("partial", [False, True])
+def test_a_replayed_read_gives_what_it_gave_whatever_the_state_is_now(partial: bool) -> None:
+    """Reads were eager in the first attempt; now the state is another, and perhaps not all of it came."""
     stored = [
         m.GetEagerStateCommandMessage(b"a", "", m.Value(b"1")),
         m.SetStateCommandMessage(b"a", m.Value(b"5")),
@@ -262,7 +263,11 @@ def test_a_replayed_read_gives_what_it_gave_whatever_the_state_is_now() -> None:
         m.GetLazyStateCommandMessage(b"b", 3),
         m.GetLazyStateCompletionNotificationMessage(3, m.Value(b"8")),
     ]
-    fed = Fed(read_twice).begin(b"", *stored, key="k", state_map=((b"a", b"99"), (b"c", b"0")))
+    now = ((b"a", b"99"), (b"c", b"0"))
+    fed = Fed(read_twice).begin(b"", *stored, key="k", state_map=now, partial_state=partial)
+    if partial:
+        assert fed.names() == ["GetLazyStateKeys"]
+        fed.feed(m.GetLazyStateKeysCompletionNotificationMessage(4, m.StateKeys((b"a", b"c"))))
     assert fed.result() == [1, 5, 8, ["a", "c"]]
 
 

@@ -6,6 +6,7 @@ arrival, until somebody takes it; each is taken once.
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections import deque
 from typing import Any, TypeAlias
 
@@ -19,7 +20,7 @@ Awaited: TypeAlias = tuple[tuple[int, ...], tuple[int, ...], tuple[str, ...]]
 """Completion ids, signal indexes, signal names."""
 
 
-class Waiting:
+class Waiting(ABC):
     """The half of an attempt that knows its waits; `Attempt` is the other."""
 
     def __init__(self) -> None:
@@ -62,9 +63,9 @@ class Waiting:
         else:
             self._named_waits.setdefault(name, deque()).append(future)
 
+    @abstractmethod
     def unreadable(self, error: Exception) -> None:
         """A result that came early cannot be read: the attempt fails, as with one that comes late."""
-        raise NotImplementedError
 
     def _deliver_early(self, future: DurableFuture[Any], result: Result) -> None:
         try:

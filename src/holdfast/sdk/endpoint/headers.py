@@ -1,5 +1,6 @@
 """Request headers, decoded when somebody asks: most attempts need only one of them."""
 
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
@@ -12,8 +13,9 @@ class LazyHeaders(Mapping[str, str]):
     def __init__(self) -> None:
         self._decoded: dict[str, str] | None = None
 
+    @abstractmethod
     def _read(self) -> dict[str, str]:
-        raise NotImplementedError
+        """Decode all of them."""
 
     def _all(self) -> dict[str, str]:
         if self._decoded is None:
