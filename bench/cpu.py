@@ -47,3 +47,14 @@ def rss_bytes(pid: int) -> int:
         except OSError:
             continue
     return total * PAGE_BYTES
+
+
+def tree_bytes(folder: Path) -> int:
+    """Disk space of everything below `folder`, as allocated."""
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.lstat().st_blocks * 512
+        except OSError:
+            continue
+    return total

@@ -5,14 +5,18 @@ measures. It reads the CPU time of the measured processes itself, at the edges o
 the count and the cost belong to the same seconds.
 
     python -m bench.load --port 8080 --path /TsBench/trivial --connections 64 --seconds 3 --pids 12,13
+
+`{n}` in the path is replaced by a number that differs between requests, below `KEYS`.
 """
 
 import argparse
 import asyncio
+import itertools
 import json
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import cast
@@ -23,6 +27,8 @@ import uvloop
 from .cpu import cpu_us
 
 START_DEADLINE_S = 60.0
+KEYS = 10_000
+NUMBER = "{n}"
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -39,6 +45,7 @@ class Measured:
     errors: int
     p50_ms: float
     p99_ms: float
+    p999_ms: float
     cpu_us: list[int]
 
 
@@ -53,10 +60,10 @@ class Recorder:
 
 
 class Connection(asyncio.Protocol):
-    """Sends `request` again as soon as it is answered."""
+    """Sends the next of `requests` as soon as the last one is answered."""
 
-    def __init__(self, request: bytes, recorder: Recorder) -> None:
-        self._request = request
+    def __init__(self, requests: Iterator[bytes], recorder: Recorder) -> None:
+        self._requests = requests
         self._recorder = recorder
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
@@ -92,15 +99,20 @@ class Connection(asyncio.Protocol):
     def _send(self) -> None:
         self._sent_at_ns = time.perf_counter_ns()
         if self._transport is not None:
-            self._transport.write(self._request)
+            self._transport.write(next(self._requests))
 
 
-def request_bytes(port: int, path: str, body: bytes) -> bytes:
-    head = (
-        f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-type: application/json\r\n"
+def requests_of(port: int, path: str, body: bytes) -> Iterator[bytes]:
+    """Requests without end: all the same, or with the path's number going round."""
+    tail = (
+        f" HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-type: application/json\r\n"
         f"content-length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
+    ).encode() + body
+    if NUMBER not in path:
+        return itertools.repeat(f"POST {path}".encode() + tail)
+    before, after = path.split(NUMBER)
+    start, end = f"POST {before}".encode(), after.encode() + tail
+    return (start + str(n).encode() + end for n in itertools.cycle(range(KEYS)))
 
 
 async def measure(
@@ -108,10 +120,10 @@ async def measure(
 ) -> Measured:
     """Load the server for `warmup_s`, then count for `seconds`."""
     recorder = Recorder()
-    request = request_bytes(port, path, body)
+    requests = requests_of(port, path, body)
     loop = asyncio.get_running_loop()
     opened = [
-        (await loop.create_connection(lambda: Connection(request, recorder), "127.0.0.1", port))[1]
+        (await loop.create_connection(lambda: Connection(requests, recorder), "127.0.0.1", port))[1]
         for _ in range(connections)
     ]
     await asyncio.sleep(warmup_s)
@@ -132,6 +144,7 @@ async def measure(
         errors=recorder.errors,
         p50_ms=latencies[len(latencies) // 2] / 1e6,
         p99_ms=latencies[int(len(latencies) * 0.99)] / 1e6,
+        p999_ms=latencies[int(len(latencies) * 0.999)] / 1e6,
         cpu_us=spent,
     )
 
@@ -142,7 +155,8 @@ def run(
     connections: int,
     seconds: float,
     pids: list[int],
-    body: bytes = b'"bob"',
+    body: str = '"bob"',
+    pad_bytes: int = 0,
     warmup_s: float = 1.0,
 ) -> Measured:
     """Measure in a fresh process and give its answer.
@@ -152,7 +166,7 @@ def run(
     """
     command = [sys.executable, "-m", "bench.load", "--port", str(port), "--path", path]
     command += ["--connections", str(connections), "--seconds", str(seconds), "--warmup", str(warmup_s)]
-    command += ["--pids", ",".join(map(str, pids)), "--body", body.decode()]
+    command += ["--pids", ",".join(map(str, pids)), "--body", body, "--pad-bytes", str(pad_bytes)]
     deadline_s = START_DEADLINE_S + warmup_s + seconds
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=deadline_s, check=False)
     if ran.returncode != 0:
@@ -165,15 +179,15 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--path", required=True)
     parser.add_argument("--body", default='"bob"')
+    parser.add_argument("--pad-bytes", type=int, default=0, help="send a string of this length instead")
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--warmup", type=float, default=1.0)
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--pids", default="", help="processes whose CPU time to report, comma separated")
     given = parser.parse_args()
     pids = [int(pid) for pid in given.pids.split(",") if pid]
-    work = measure(
-        given.port, given.path, given.body.encode(), given.connections, given.warmup, given.seconds, pids
-    )
+    body = b'"' + b"x" * given.pad_bytes + b'"' if given.pad_bytes else given.body.encode()
+    work = measure(given.port, given.path, body, given.connections, given.warmup, given.seconds, pids)
     print(json.dumps(asdict(uvloop.run(work))))
 
 
