@@ -262,6 +262,10 @@ class DurableLoop(asyncio.AbstractEventLoop):
     def get_debug(self) -> bool:
         return False
 
+    def get_task_factory(self) -> None:
+        """None: tasks are made by `create_task`. anyio asks before it starts one."""
+        return None
+
     def is_running(self) -> bool:
         return get_running_loop() is self
 
