@@ -75,6 +75,8 @@ class MessageType(IntEnum):
     GET_INVOCATION_OUTPUT_COMPLETION = 0x8013
     SIGNAL_NOTIFICATION = 0xFBFF
 
+    STEP_METADATA = 0xFC01
+
 
 def is_command(type_: int) -> bool:
     """Whether this frame type is in the command namespace, known to us or not."""

@@ -65,6 +65,7 @@ from holdfast.protocol.state_commands import (
     PeekPromiseCommandMessage,
     SetStateCommandMessage,
 )
+from holdfast.protocol.step_metadata import StepMetadataMessage
 
 
 class Message(Protocol):
@@ -121,6 +122,7 @@ MESSAGE_TYPES: dict[int, type[Message]] = {
     MessageType.ATTACH_INVOCATION_COMPLETION: AttachInvocationCompletionNotificationMessage,
     MessageType.GET_INVOCATION_OUTPUT_COMPLETION: GetInvocationOutputCompletionNotificationMessage,
     MessageType.SIGNAL_NOTIFICATION: SignalNotificationMessage,
+    MessageType.STEP_METADATA: StepMetadataMessage,
 }
 """Frame type to message class; SUSPENSION is the version 7 body."""
 
@@ -209,6 +211,7 @@ __all__ = [
     "SleepCompletionNotificationMessage",
     "StartMessage",
     "StateKeys",
+    "StepMetadataMessage",
     "SuspensionMessage",
     "SuspensionMessageV6",
     "Value",

@@ -35,7 +35,7 @@ from holdfast.protocol.state_commands import GetLazyStateCommandMessage
 from holdfast.sdk.bodies import Bodies
 from holdfast.sdk.call_site import await_site, call_site
 from holdfast.sdk.cancelling import CallInFlight, Cancellation
-from holdfast.sdk.errors import AttemptEnded
+from holdfast.sdk.errors import AttemptEnded, UsageError
 from holdfast.sdk.gathers import gathered
 from holdfast.sdk.loop.durable_loop import DurableLoop, DurableTimer, get_running_loop
 from holdfast.sdk.port import NOBODY, AttemptPort
@@ -48,6 +48,7 @@ from holdfast.sdk.reports import (
     report_of,
     result_too_large,
     step_result_too_large,
+    step_undescribed,
     terminal_of,
     unreadable,
 )
@@ -158,14 +159,24 @@ class Attempt(Waiting):
         self._port = self._bodies.port = NOBODY
         self.loop.release()
 
-    def step_returned(self, step: PendingStep, result: bytes | Failure) -> None:
-        """A body finished, with its result or for good without one."""
+    def step_returned(
+        self, step: PendingStep, result: bytes | Failure, metadata: bytes | UsageError | None = None
+    ) -> None:
+        """A body finished, with its result or for good without one.
+
+        Args:
+            metadata: what the result tells about the step. An error instead fails the attempt, after the
+                result, which is kept: what was done and paid for is not done again over a few words about it.
+        """
         if not self._bodies.reported(step) or self.machine.ended:
             return
+        told = None if isinstance(metadata, UsageError) else metadata
         try:
-            self.machine.propose(step.completion_id, result)
+            self.machine.propose(step.completion_id, result, told)
         except MessageTooLarge as error:
             self._fail_attempt(step_result_too_large(step, error))
+        if isinstance(metadata, UsageError):
+            self._fail_attempt(step_undescribed(step, metadata))
         self._after_step()
 
     def step_raised(self, step: PendingStep, error: Exception) -> None:
@@ -333,10 +344,10 @@ class Attempt(Waiting):
         """The wall clock, epoch ms: for times the server is told, which replays do not compare."""
         return self._port.now_ms()
 
-    def run_step(self, name: str) -> int:
+    def run_step(self, name: str, metadata: bytes | None = None) -> int:
         """A run command; answers its completion id."""
         try:
-            return self.machine.run(name)
+            return self.machine.run(name, metadata)
         except Mismatch as error:
             self._mismatch(error)
         except MessageTooLarge as error:

@@ -149,3 +149,12 @@ def step_result_too_large(step: PendingStep, error: MessageTooLarge) -> ErrorMes
         related_command_name=step.name,
         related_command_type=int(MessageType.RUN_COMMAND),
     )
+
+
+def step_undescribed(step: PendingStep, error: UsageError) -> ErrorMessage:
+    """Its `describe` raised. Its result is journaled."""
+    report = report_of(error)
+    report.related_command_index = step.command_index
+    report.related_command_name = step.name
+    report.related_command_type = int(MessageType.RUN_COMMAND)
+    return report

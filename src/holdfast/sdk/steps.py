@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 
 from holdfast.sdk.retry import Retry
 from holdfast.sdk.serde import JSON, Serde, serde_for
+from holdfast.sdk.step_metadata import Describe, Metadata, fixed_metadata
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -27,15 +28,26 @@ class StepSpec:
 
     Attributes:
         is_async: calling it gives a coroutine; a plain function runs in a thread.
+        metadata: JSON, sent with its command. describe: makes more of it from the result.
     """
 
-    __slots__ = ("is_async", "name", "retry", "serde")
+    __slots__ = ("describe", "is_async", "metadata", "name", "retry", "serde")
 
-    def __init__(self, name: str, is_async: bool, serde: Serde[Any], retry: Retry | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        is_async: bool,
+        serde: Serde[Any],
+        retry: Retry | None,
+        metadata: bytes | None = None,
+        describe: Describe | None = None,
+    ) -> None:
         self.name = name
         self.is_async = is_async
         self.serde = serde
         self.retry = retry
+        self.metadata = metadata
+        self.describe = describe
 
 
 class Step(Generic[P, R]):
@@ -50,11 +62,18 @@ class Step(Generic[P, R]):
         name: str | None,
         retry: Retry | None,
         serde: Serde[Any] | None,
+        metadata: Metadata | None = None,
+        describe: Describe | None = None,
     ) -> None:
         plain = spec_of(function)
         self.function = function
         self.spec = StepSpec(
-            name or plain.name, plain.is_async, plain.serde if serde is None else serde, retry
+            name or plain.name,
+            plain.is_async,
+            plain.serde if serde is None else serde,
+            retry,
+            fixed_metadata(metadata, name or plain.name),
+            describe,
         )
         update_wrapper(self, function)
 
@@ -98,7 +117,12 @@ def step(function: Callable[P, Coroutine[Any, Any, R]], /) -> Step[P, R]: ...
 def step(function: Callable[P, R], /) -> Step[P, R]: ...
 @overload
 def step(
-    *, name: str | None = None, retry: Retry | None = None, serde: Serde[Any] | None = None
+    *,
+    name: str | None = None,
+    retry: Retry | None = None,
+    serde: Serde[Any] | None = None,
+    metadata: Metadata | None = None,
+    describe: Describe | None = None,
 ) -> "StepDecorator": ...
 def step(
     function: Callable[..., Any] | None = None,
@@ -107,6 +131,8 @@ def step(
     name: str | None = None,
     retry: Retry | None = None,
     serde: Serde[Any] | None = None,
+    metadata: Metadata | None = None,
+    describe: Describe | None = None,
 ) -> Any:
     """Make a function a step: `@holdfast.step`, or `@holdfast.step(name=..., retry=...)`.
 
@@ -114,18 +140,31 @@ def step(
         name: what the journal calls it; the function's name when not given. It takes part in replay checks.
         retry: how failures are retried; without one the invocation's retry policy applies.
         serde: how its result is stored, when its return annotation does not say.
+        metadata: JSON about the step, kept beside it by Holdfast servers for people to see; never replayed,
+            part of no replay check. Cut when it is larger than 32 KiB.
+        describe: called once, with the result as the handler gets it, when the step has succeeded; what it
+            returns is added to `metadata`, the later keys win. Plain code that does not block.
+    Raises:
+        UsageError: `bad_step_metadata`, it is no JSON object.
     """
     if function is not None:
-        made: Step[..., Any] = Step(function, name, retry, serde)
+        made: Step[..., Any] = Step(function, name, retry, serde, metadata, describe)
         return made
-    return StepDecorator(name, retry, serde)
+    return StepDecorator(name, retry, serde, metadata, describe)
 
 
 class StepDecorator:
     """`holdfast.step` with options, waiting for its function."""
 
-    def __init__(self, name: str | None, retry: Retry | None, serde: Serde[Any] | None) -> None:
-        self._options = (name, retry, serde)
+    def __init__(
+        self,
+        name: str | None,
+        retry: Retry | None,
+        serde: Serde[Any] | None,
+        metadata: Metadata | None = None,
+        describe: Describe | None = None,
+    ) -> None:
+        self._options = (name, retry, serde, metadata, describe)
 
     @overload
     def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> Step[P, R]: ...

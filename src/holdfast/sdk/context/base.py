@@ -122,7 +122,7 @@ class Context(ContextBase):
             )
         spec = spec_of(action)
         function = action.function if isinstance(action, Step) else action
-        completion_id = attempt.run_step(name or spec.name)
+        completion_id = attempt.run_step(name or spec.name, spec.metadata)
         future: StepFuture[Any] = StepFuture(attempt, self._commands.decode_with(spec.serde), completion_id)
         variables = copy_context()
         variables.run(leave)

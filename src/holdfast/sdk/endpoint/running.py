@@ -31,7 +31,7 @@ def make_attempt(
     Args:
         make_loop: its loop where that is not the plain one (`strict.loop_maker`).
     """
-    machine = Machine(version, payloads.raw, max_message_bytes)
+    machine = Machine(version, payloads.raw, max_message_bytes, attempt_headers)
     attempt = Attempt(machine, port, _main(handler, payloads, attempt_headers))
     if make_loop is not None:
         attempt.loop = make_loop(attempt, handler.function)

@@ -15,7 +15,9 @@ from typing import Any
 from holdfast.protocol.results import Failure
 from holdfast.sdk.attempt import Attempt
 from holdfast.sdk.context.payloads import Payloads
+from holdfast.sdk.errors import UsageError
 from holdfast.sdk.reports import terminal_of
+from holdfast.sdk.step_metadata import described
 from holdfast.sdk.steps import PendingStep
 from holdfast.sdk.waits import failure_of
 
@@ -123,12 +125,16 @@ class StepRunner:
     async def _body(self, step: PendingStep) -> None:
         spec, attempt = step.spec, self.attempt
         result: bytes | Failure
+        metadata: bytes | UsageError | None = None
         try:
             if spec.is_async:
                 value = await step.function(*step.args, **step.kwargs)
             else:
                 value = await self._in_thread(step)
             result = self._payloads.encode(spec.serde, value, f"the result of step {step.name}")
+            if spec.describe is not None and attempt.machine.takes_metadata:
+                seen = self._payloads.decoder(spec.serde)(result)
+                metadata = described(spec.describe, seen, step.name)
         except Exception as error:
             terminal = terminal_of(error)
             if terminal is None:
@@ -144,7 +150,7 @@ class StepRunner:
             # Raised further, these would end the process and with it everybody else's attempts.
             attempt.step_raised(step, RuntimeError(f"the step tried to end the process: {error!r}"))
         else:
-            attempt.step_returned(step, result)
+            attempt.step_returned(step, result, metadata)
         await self.drain()
 
     async def _in_thread(self, step: PendingStep) -> Any:

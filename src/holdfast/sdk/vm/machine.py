@@ -15,8 +15,9 @@ already known: a state read takes one even when it is answered from the state in
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
+from types import MappingProxyType
 
 from holdfast.protocol.control import (
     ErrorBehavior,
@@ -42,6 +43,7 @@ from holdfast.protocol.futures import CombinatorType, Future
 from holdfast.protocol.notifications import NotificationTemplate
 from holdfast.protocol.results import Failure, Result, Value
 from holdfast.protocol.state_commands import InputCommandMessage, OutputCommandMessage, input_content
+from holdfast.protocol.step_metadata import STEP_METADATA, StepMetadataMessage, announces
 from holdfast.protocol.wire import put_text, varint
 from holdfast.sdk.vm.mismatch import CommandDiffers, check_same, describe_command, name_of
 from holdfast.sdk.vm.state import StateView
@@ -62,6 +64,8 @@ _labels: dict[str, bytes] = {}
 """Step names as the bytes of their field: a program has few."""
 
 _END_FRAME = pack_header(MessageType.END, 0, 0)
+_METADATA = int(MessageType.STEP_METADATA)
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 class Mismatch(Exception):
@@ -96,6 +100,8 @@ class Machine:
     Args:
         version: the negotiated protocol version, 5 to 7.
         decode_payload: undoes the payload codec; only replay checks use it.
+        request_headers: of the request that opened the attempt, names in lower case: they tell which
+            extensions the server takes.
     """
 
     def __init__(
@@ -103,6 +109,7 @@ class Machine:
         version: int,
         decode_payload: Callable[[bytes], bytes],
         max_message_bytes: int = MESSAGE_BYTES_MAX,
+        request_headers: Mapping[str, str] = _NO_HEADERS,
     ) -> None:
         self.version = version
         self.max_message_bytes = max_message_bytes
@@ -130,6 +137,8 @@ class Machine:
         self._completion_id = 0
         self._signal_id = FIRST_AWAKEABLE_SIGNAL - 1
         self._proposed: dict[int, Value] = {}
+        self._request_headers = request_headers
+        self._takes_metadata: bool | None = None
 
     @property
     def input(self) -> InputCommandMessage:
@@ -292,17 +301,26 @@ class Machine:
         """The stored command the handler has not asked for yet, in words."""
         return describe_command(*self._stored[0]) if self._stored else ""
 
-    def run(self, name: str) -> int:
-        """A step; answers its completion id."""
+    @property
+    def takes_metadata(self) -> bool:
+        """Whether the server takes step metadata; looked up when the first step has some."""
+        if self._takes_metadata is None:
+            self._takes_metadata = announces(self._request_headers, STEP_METADATA)
+        return self._takes_metadata
+
+    def run(self, name: str, metadata: bytes | None = None) -> int:
+        """A step; answers its completion id. A stored one keeps the metadata it was stored with."""
         self._completion_id = completion_id = self._completion_id + 1
         label = _labels.get(name)
         if label is None:
             label = _remember_label(name)
-        self.issue(_RUN, b"\x58" + varint(completion_id) + label)
+        new = self.issue(_RUN, b"\x58" + varint(completion_id) + label)
+        if metadata is not None and new and not self.deaf:
+            self._put_before(completion_id, metadata)
         return completion_id
 
-    def propose(self, completion_id: int, result: bytes | Failure) -> None:
-        """A step's result, to be made durable."""
+    def propose(self, completion_id: int, result: bytes | Failure, metadata: bytes | None = None) -> None:
+        """A step's result, to be made durable, and what it tells about the step."""
         flags = 0
         if isinstance(result, bytes):
             body = b"\x08" + varint(completion_id) + b"\x72" + varint(len(result)) + result
@@ -312,6 +330,8 @@ class Machine:
         else:
             body = ProposeRunCompletionMessage(completion_id, self._failure(result)).encode()
         self._send(int(MessageType.PROPOSE_RUN_COMPLETION), body, flags)
+        if metadata is not None:
+            self._put_before(completion_id, metadata)
 
     def finish(self, result: Value | Failure) -> None:
         """The invocation's result and the attempt's end.
@@ -383,6 +403,13 @@ class Machine:
         if len(body) > self.max_message_bytes:
             raise MessageTooLarge(type_, len(body), self.max_message_bytes)
         self._out.append(pack_header(type_, flags, len(body)) + body)
+
+    def _put_before(self, completion_id: int, metadata: bytes) -> None:
+        """Metadata in front of the last frame, which it belongs to; nothing where the server takes none."""
+        if not self.takes_metadata:
+            return
+        body = StepMetadataMessage(completion_id, metadata).encode()
+        self._out[-1] = pack_header(_METADATA, 0, len(body)) + body + self._out[-1]
 
     def _failure(self, failure: Failure) -> Failure:
         """Without metadata below version 6, which has no field for it."""
