@@ -80,10 +80,15 @@ class Connection(asyncio.Protocol):
         if not self._recorder.over:
             self._recorder.errors += 1
 
+    @property
+    def status(self) -> int:
+        """Of the answer that was read last."""
+        return self._parser.get_status_code()
+
     def on_message_complete(self) -> None:
         recorder = self._recorder
         if recorder.recording:
-            if self._parser.get_status_code() == 200:
+            if self.status == 200:
                 recorder.latencies_ns.append(time.perf_counter_ns() - self._sent_at_ns)
             else:
                 recorder.errors += 1
