@@ -95,7 +95,7 @@ def set_stage(children: Children, agent: str, bank_confirms_after_ms: int) -> St
         folder / "model.jsonl",
     )
     bank_options = ("--port", str(bank), "--confirm-after-ms", str(bank_confirms_after_ms))
-    model_options = ("--port", str(model), "--script", str(HERE / "script.json"), "--log", str(model_log))
+    model_options = (str(HERE / "script.json"), "--port", str(model), "--log", str(model_log))
     command, home = agent_command(agent)
     return Stage(
         server=children.add("server", server_command(folder / "data", ingress, admin), folder),
@@ -111,7 +111,7 @@ def set_stage(children: Children, agent: str, bank_confirms_after_ms: int) -> St
         bank=children.add("bank", (*PYTHON, "examples.claim_agent.bank", *bank_options), ROOT),
         model=None
         if real
-        else children.add("model", (*PYTHON, "examples.scripted_llm.server", *model_options), ROOT),
+        else children.add("model", (*PYTHON, "holdfast.testing.llm", *model_options), ROOT),
         view=ServerView(ingress, admin),
         service_url=f"http://127.0.0.1:{service}",
         bank_url=bank_url,

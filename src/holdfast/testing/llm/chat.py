@@ -1,21 +1,22 @@
 """The Chat Completions dialect: POST /v1/chat/completions, as one JSON answer or as a stream of chunks."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
-from examples.scripted_llm.script import Message, Reply
-from examples.scripted_llm.wire import (
+from holdfast.testing.llm.script import Message, Reply
+from holdfast.testing.llm.wire import (
     CREATED_S,
     Json,
     fields,
     fingerprint,
     items,
     pieces,
+    problem,
     sse,
     text_of,
-    words,
+    usage_of,
 )
+
+__all__ = ["answer", "conversation", "problem", "stream"]
 
 
 def conversation(request: Json) -> tuple[Message, ...]:
@@ -29,7 +30,7 @@ def answer(request: Json, spoken: tuple[Message, ...], reply: Reply) -> Json:
     message: Json = {"role": "assistant", "content": reply.text or None}
     if reply.tool_calls:
         message["tool_calls"] = tool_calls(spoken, reply)
-    choice: Json = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish_reason(reply)}
+    choice: Json = {"index": 0, "message": message, "logprobs": None, "finish_reason": reply.reason}
     return {
         "id": f"chatcmpl-{fingerprint(spoken)}",
         "object": "chat.completion",
@@ -66,7 +67,7 @@ def stream(request: Json, spoken: tuple[Message, ...], reply: Reply) -> Iterator
         yield chunk({"tool_calls": [opening]})
         for piece in pieces(call.arguments):
             yield chunk({"tool_calls": [{"index": index, "function": {"arguments": piece}}]})
-    yield chunk({}, finish_reason(reply))
+    yield chunk({}, reply.reason)
     if fields(request.get("stream_options") or {}, "stream_options").get("include_usage"):
         yield sse({**shared, "choices": [], "usage": usage(spoken, reply)})
     yield b"data: [DONE]\n\n"
@@ -89,12 +90,7 @@ def call_id(spoken: tuple[Message, ...], index: int) -> str:
     return f"call_{fingerprint(spoken)[:16]}_{index}"
 
 
-def finish_reason(reply: Reply) -> str:
-    """Why the model stopped: to have tools run, or because it is done."""
-    return "tool_calls" if reply.tool_calls else "stop"
-
-
 def usage(spoken: tuple[Message, ...], reply: Reply) -> Json:
-    """Words, standing in for tokens."""
-    prompt, completion = words(spoken), len(reply.text.split()) + 5 * len(reply.tool_calls)
+    """As of `usage_of`."""
+    prompt, completion = usage_of(spoken, reply)
     return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}

@@ -4,12 +4,10 @@ The dialect lets a client name an earlier response instead of repeating the conv
 remembers nothing, so that form is refused with a sentence that says to send the whole conversation.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
-from examples.scripted_llm.script import Message, Reply
-from examples.scripted_llm.wire import (
+from holdfast.testing.llm.script import Message, Reply
+from holdfast.testing.llm.wire import (
     CREATED_S,
     BadRequest,
     Json,
@@ -17,10 +15,13 @@ from examples.scripted_llm.wire import (
     fingerprint,
     items,
     pieces,
+    problem,
     sse,
     text_of,
-    words,
+    usage_of,
 )
+
+__all__ = ["answer", "conversation", "problem", "stream"]
 
 
 def conversation(request: Json) -> tuple[Message, ...]:
@@ -62,7 +63,8 @@ def read_item(item: Json) -> Message:
 
 def answer(request: Json, spoken: tuple[Message, ...], reply: Reply) -> Json:
     """The whole answer as one `response` object."""
-    return response(request, spoken, reply, "completed", output(spoken, reply))
+    status = "incomplete" if reply.finish_reason == "length" else "completed"
+    return response(request, spoken, reply, status, output(spoken, reply))
 
 
 def stream(request: Json, spoken: tuple[Message, ...], reply: Reply) -> Iterator[bytes]:
@@ -82,7 +84,8 @@ def events(request: Json, spoken: tuple[Message, ...], reply: Reply) -> Iterator
             yield from message_events(item, where, reply.text)
         else:
             yield from call_events(item, where)
-    yield {"type": "response.completed", "response": answer(request, spoken, reply)}
+    closing = answer(request, spoken, reply)
+    yield {"type": f"response.{closing['status']}", "response": closing}
 
 
 def message_events(item: Json, where: Json, text: str) -> Iterator[Json]:
@@ -146,8 +149,8 @@ def text_part(text: str) -> Json:
 
 
 def response(request: Json, spoken: tuple[Message, ...], reply: Reply, status: str, said: list[Json]) -> Json:
-    """A `response` object; usage (words, standing in for tokens) only once it is completed."""
-    sent, received = words(spoken), len(reply.text.split()) + 5 * len(reply.tool_calls)
+    """A `response` object; usage only once it is completed."""
+    sent, received = usage_of(spoken, reply)
     usage: Json = {
         "input_tokens": sent,
         "input_tokens_details": {"cached_tokens": 0},
@@ -162,12 +165,12 @@ def response(request: Json, spoken: tuple[Message, ...], reply: Reply, status: s
         "model": request.get("model"),
         "status": status,
         "error": None,
-        "incomplete_details": None,
+        "incomplete_details": {"reason": "max_output_tokens"} if status == "incomplete" else None,
         "instructions": request.get("instructions"),
         "metadata": {},
         "output": said,
         "parallel_tool_calls": True,
         "tool_choice": "auto",
         "tools": request.get("tools") or [],
-        "usage": usage if status == "completed" else None,
+        "usage": None if status == "in_progress" else usage,
     }

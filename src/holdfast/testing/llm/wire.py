@@ -1,13 +1,11 @@
-"""What both dialects share: small typed readers over request JSON, stable ids, sizes and stream pieces."""
-
-from __future__ import annotations
+"""What the dialects share: small typed readers over request JSON, stable ids, sizes and stream pieces."""
 
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from typing import cast
 
-from examples.scripted_llm.script import Message
+from holdfast.testing.llm.script import Message, Reply
 
 Json = dict[str, object]
 
@@ -55,9 +53,24 @@ def pieces(text: str) -> Iterator[str]:
         yield text[start : start + PIECE_CHARS]
 
 
+def usage_of(spoken: tuple[Message, ...], reply: Reply) -> tuple[int, int]:
+    """Tokens in and out: what the script says, else words, standing in for tokens."""
+    sent, received = words(spoken), len(reply.text.split()) + 5 * len(reply.tool_calls)
+    return (
+        sent if reply.tokens_in is None else reply.tokens_in,
+        received if reply.tokens_out is None else reply.tokens_out,
+    )
+
+
 def words(conversation: tuple[Message, ...]) -> int:
     """A stand-in for the number of input tokens."""
     return sum(len(message.text.split()) for message in conversation)
+
+
+def problem(status: int, code: str, message: str) -> Json:
+    """An error in the shape that OpenAI clients read."""
+    kind = "invalid_request_error" if status < 500 else "server_error"
+    return {"error": {"message": message, "type": kind, "param": None, "code": code}}
 
 
 def sse(data: Mapping[str, object], event: str | None = None) -> bytes:
