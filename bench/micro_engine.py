@@ -25,6 +25,7 @@ from typing import cast
 from holdfast.catalog.model import Deployment, Handler, Mode
 from holdfast.cli.serve import GC_THRESHOLD
 from holdfast.core.model import RetryPolicy, TargetKind
+from holdfast.http2.fields import Headers
 from holdfast.ingress.dispatch import Dispatcher
 from holdfast.ingress.exchange import IngressLimits
 from holdfast.ingress.http1 import Http1Connection
@@ -32,7 +33,7 @@ from holdfast.ingress.site import Site
 from holdfast.invoker.http import HttpClient
 from holdfast.invoker.http.api import Endpoint, Stream, StreamListener
 from holdfast.invoker.http.h2_transport import H2Transport
-from holdfast.invoker.http.header_blocks import Headers, PreparedHeaders, RequestEncoder, ResponseCache
+from holdfast.invoker.http.header_blocks import PreparedHeaders, RequestEncoder, ResponseCache
 from holdfast.invoker.http.transport import Limits, Transport
 from holdfast.invoker.runner import InvokerLimits, Runner
 from holdfast.partition import committer

@@ -12,7 +12,8 @@ from __future__ import annotations
 import argparse
 import time
 
-from holdfast.invoker.http import PreparedHeaders, Stream, TransportFailure, frames
+from holdfast.http2 import frames
+from holdfast.invoker.http import PreparedHeaders, Stream, TransportFailure
 from holdfast.invoker.http.h2_connection import H2Connection
 from holdfast.invoker.http.header_blocks import RequestEncoder, ResponseCache
 

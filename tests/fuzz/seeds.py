@@ -2,7 +2,7 @@
 
 import hpack
 
-from holdfast.invoker.http import frames
+from holdfast.http2 import frames
 from holdfast.protocol import messages
 from holdfast.protocol.framing import encode_frame
 from holdfast.protocol.messages import InputCommandMessage, StartMessage, Value, frame

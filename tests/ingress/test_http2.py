@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.core.model import Success
+from holdfast.http2 import frames
 from holdfast.ingress.exchange import IngressLimits
-from holdfast.invoker.http import frames
 from ingress.support import Client, Served, get, post, run, served, until
 
 PREFACE = frames.CLIENT_PREFACE + frames.settings_frame(())

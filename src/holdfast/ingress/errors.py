@@ -57,7 +57,6 @@ LIMIT_KEY_WITHOUT_SCOPE: Final = "limit-key requires a scope to be set"
 OVERLOADED: Final = "the server is overloaded, retry later"
 INTERNAL: Final = "internal error, see the server's log"
 SHUTTING_DOWN: Final = "the server is shutting down, retry on a new connection"
-HEADERS_TOO_LARGE: Final = "the request headers are larger than this server accepts"
 REQUEST_TIMEOUT: Final = "the request did not arrive in time"
 
 

@@ -23,8 +23,8 @@ from typing import Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
+from holdfast.http2.requests import HEADERS_TOO_LARGE
 from holdfast.ingress.errors import (
-    HEADERS_TOO_LARGE,
     OVERLOADED,
     REQUEST_TIMEOUT,
     body_too_large,

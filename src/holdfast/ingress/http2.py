@@ -15,6 +15,16 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
+from holdfast.http2 import frames
+from holdfast.http2.frames import Frame, FrameReader, ProtocolViolation
+from holdfast.http2.requests import (
+    CONTINUE_BLOCK,
+    OVERSIZE_FACTOR,
+    MalformedRequest,
+    RefusedHeaders,
+    RequestDecoder,
+    response_block,
+)
 from holdfast.ingress.errors import (
     OVERLOADED,
     REQUEST_TIMEOUT,
@@ -22,18 +32,9 @@ from holdfast.ingress.errors import (
     body_too_large,
     refusal,
 )
-from holdfast.ingress.http2_headers import (
-    CONTINUE_BLOCK,
-    OVERSIZE_FACTOR,
-    MalformedRequest,
-    RequestDecoder,
-    response_block,
-)
 from holdfast.ingress.http2_sender import Sender
 from holdfast.ingress.http2_stream import Http2Exchange
 from holdfast.ingress.site import Site
-from holdfast.invoker.http import frames
-from holdfast.invoker.http.frames import Frame, FrameReader, ProtocolViolation
 
 STREAM_WINDOW_BYTES: Final = 1 << 20
 CONNECTION_WINDOW_BYTES: Final = 16 << 20
@@ -221,7 +222,7 @@ class Http2Connection(asyncio.Protocol):
                 self._sender.headers(stream, CONTINUE_BLOCK, ends_stream=False)
         except MalformedRequest:
             self._reset(stream, frames.PROTOCOL_ERROR)
-        except RequestError as error:
+        except (RequestError, RefusedHeaders) as error:
             stream.complete = ends_stream
             stream.respond(*refusal(error.status, error.message))
         else:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
+from holdfast.http2 import frames
+from holdfast.http2.frames import ProtocolViolation
 from holdfast.ingress.http2_stream import Http2Exchange
 from holdfast.ingress.site import Site
-from holdfast.invoker.http import frames
-from holdfast.invoker.http.frames import ProtocolViolation
 
 
 class Sender:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from holdfast.http2.requests import MalformedRequest
 from holdfast.ingress.errors import OVERLOADED, RequestError, body_too_large
 from holdfast.ingress.exchange import Exchange, IngressLimits
-from holdfast.ingress.http2_headers import MalformedRequest
 
 LENGTH_DIGITS_MAX = 19
 

@@ -12,13 +12,13 @@ import os
 import ssl
 from typing import Final, cast
 
+from holdfast.http2.frames import CLIENT_PREFACE
 from holdfast.ingress.dispatch import CatalogView, Dispatcher
 from holdfast.ingress.errors import ListenError
 from holdfast.ingress.exchange import IngressLimits
 from holdfast.ingress.http1 import Http1Connection
 from holdfast.ingress.http2 import Http2Connection
 from holdfast.ingress.site import Site
-from holdfast.invoker.http.frames import CLIENT_PREFACE
 from holdfast.partition.api import Engine
 
 BACKLOG: Final = 4096

@@ -12,7 +12,8 @@ import h2.events
 import h2.settings
 import pytest
 
-from holdfast.invoker.http import Endpoint, HeaderError, HttpClient, RequestFailed, frames
+from holdfast.http2 import frames
+from holdfast.invoker.http import Endpoint, HeaderError, HttpClient, RequestFailed
 from tests.invoker.http.conftest import Run
 from tests.invoker.http.peers import PeerConnection, Recorder, SocketPeer, eventually
 

@@ -11,7 +11,8 @@ import h2.exceptions
 import h2.settings
 import pytest
 
-from holdfast.invoker.http import Endpoint, HttpClient, Stream, frames
+from holdfast.http2 import frames
+from holdfast.invoker.http import Endpoint, HttpClient, Stream
 from tests.invoker.http.conftest import Run
 from tests.invoker.http.peers import PeerConnection, Recorder, SocketPeer, eventually
 

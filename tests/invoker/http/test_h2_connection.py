@@ -7,9 +7,9 @@ import h2.events
 import h2.settings
 import pytest
 
-from holdfast.invoker.http import frames
+from holdfast.http2 import frames
+from holdfast.http2.output import OUTPUT_BYTES_MAX
 from holdfast.invoker.http.h2_connection import H2Connection
-from holdfast.invoker.http.h2_output import OUTPUT_BYTES_MAX
 from holdfast.invoker.http.h2_streams import STREAM_WINDOW_BYTES
 from holdfast.invoker.http.header_blocks import ResponseCache
 from tests.invoker.http.peers import ENCODER, MemoryPair, Owner, Recorder

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from holdfast.invoker.http import frames
+from holdfast.http2 import frames
 from holdfast.invoker.http.h2_connection import (
     CONTROL_REPLIES_MAX,
     RESETS_OF_CLOSED_MAX,

@@ -7,15 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.invoker.http.frames import ProtocolViolation
+from holdfast.http2.fields import HeaderError, encode_fields
+from holdfast.http2.frames import ProtocolViolation
 from holdfast.invoker.http.header_blocks import (
     RESPONSE_CACHE_ENTRIES_MAX,
-    HeaderError,
     PreparedHeaders,
     RequestEncoder,
     ResponseCache,
     ResponseDecoder,
-    encode_fields,
 )
 
 names = st.from_regex(r"(x-[a-z0-9-]{0,30}|accept|authorization|content-type|[a-z]{1,3})", fullmatch=True)

@@ -6,6 +6,7 @@ Promises    a stream's listener hears one last call, on the event loop, and a fa
 Never does  retries, protocol frames of invocations, or anything durable: that is the invoker's.
 """
 
+from holdfast.http2.fields import HeaderError
 from holdfast.invoker.http.api import (
     Endpoint,
     RequestFailed,
@@ -15,7 +16,7 @@ from holdfast.invoker.http.api import (
     TransportFailure,
 )
 from holdfast.invoker.http.client import HttpClient
-from holdfast.invoker.http.header_blocks import HeaderError, PreparedHeaders
+from holdfast.invoker.http.header_blocks import PreparedHeaders
 
 __all__ = [
     "Endpoint",

@@ -10,6 +10,7 @@ import asyncio
 import ssl
 from collections.abc import Awaitable
 
+from holdfast.http2.fields import Headers
 from holdfast.invoker.http.api import (
     Endpoint,
     RequestFailed,
@@ -21,7 +22,7 @@ from holdfast.invoker.http.api import (
 from holdfast.invoker.http.connect import ALPN_H2, ALPN_HTTP11, connect, default_ssl_context
 from holdfast.invoker.http.h1_transport import H1Transport
 from holdfast.invoker.http.h2_transport import H2Transport
-from holdfast.invoker.http.header_blocks import Headers, PreparedHeaders, RequestEncoder, ResponseCache
+from holdfast.invoker.http.header_blocks import PreparedHeaders, RequestEncoder, ResponseCache
 from holdfast.invoker.http.pool import EndpointPool
 from holdfast.invoker.http.transport import Limits, Transport, TransportOwner
 

@@ -13,10 +13,10 @@ from typing import Final, cast
 
 import httptools
 
+from holdfast.http2.fields import Headers
 from holdfast.invoker.http.api import Endpoint, Stream, StreamListener, TransportFailure
 from holdfast.invoker.http.header_blocks import (
     HEADER_LIST_BYTES_MAX,
-    Headers,
     PreparedHeaders,
     RequestEncoder,
     request_target,

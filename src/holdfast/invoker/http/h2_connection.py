@@ -18,9 +18,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar, Final
 
-import holdfast.invoker.http.frames as frames
+import holdfast.http2.frames as frames
+from holdfast.http2.frames import FrameReader, ProtocolViolation, error_name
 from holdfast.invoker.http.api import TransportFailure
-from holdfast.invoker.http.frames import FrameReader, ProtocolViolation, error_name
 from holdfast.invoker.http.h2_stream import H2Stream
 from holdfast.invoker.http.h2_streams import STREAM_WINDOW_BYTES, ConnectionOwner, H2Streams
 from holdfast.invoker.http.header_blocks import (

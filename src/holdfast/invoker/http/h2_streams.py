@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
-import holdfast.invoker.http.frames as frames
+import holdfast.http2.frames as frames
+from holdfast.http2.frames import ProtocolViolation
+from holdfast.http2.output import Output
 from holdfast.invoker.http.api import StreamListener, TransportFailure
-from holdfast.invoker.http.frames import ProtocolViolation
-from holdfast.invoker.http.h2_output import Output
 from holdfast.invoker.http.h2_stream import H2Stream
 
 STREAM_WINDOW_BYTES: Final = 2 * 1024 * 1024
@@ -123,7 +123,7 @@ class H2Streams:
         if bodyless:
             stream.ending = stream.local_closed = True
         elif end:
-            stream.append_last(body)
+            stream.write_last(body)
         elif body:
             stream.write(body)
         return stream

@@ -15,10 +15,11 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
+from holdfast.http2.fields import Headers
+from holdfast.http2.output import OUTPUT_BYTES_MAX
 from holdfast.invoker.http.api import Endpoint, Stream, StreamListener
 from holdfast.invoker.http.h2_connection import H2Connection
-from holdfast.invoker.http.h2_output import OUTPUT_BYTES_MAX
-from holdfast.invoker.http.header_blocks import Headers, PreparedHeaders, RequestEncoder, ResponseCache
+from holdfast.invoker.http.header_blocks import PreparedHeaders, RequestEncoder, ResponseCache
 from holdfast.invoker.http.transport import Limits, TransportOwner
 
 

@@ -11,7 +11,7 @@ Responses   we announce a table of 0 bytes. Once the peer has acknowledged that,
             through the `hpack` package. Before the acknowledgement each block is decoded, in order, with its
             table.
 
-Never does  Huffman coding on the way out: slower to write, and the peer pays again to read it.
+How a field is written: `holdfast.http2.fields`.
 """
 
 from __future__ import annotations
@@ -22,111 +22,22 @@ from typing import Final
 
 from hpack import Decoder, HPACKError
 
-from holdfast.invoker.http.frames import COMPRESSION_ERROR, ENHANCE_YOUR_CALM, ProtocolViolation
-
-Headers = Sequence[tuple[str, str]]
+from holdfast.http2.fields import TABLE_SIZE_ZERO, HeaderError, Headers, encode_fields, integer
+from holdfast.http2.frames import COMPRESSION_ERROR, ENHANCE_YOUR_CALM, ProtocolViolation
 
 HEADER_LIST_BYTES_MAX: Final = 65_536
 CONTINUATIONS_MAX: Final = 64
-NAME_CACHE_ENTRIES_MAX: Final = 1_024
 PATH_CACHE_ENTRIES_MAX: Final = 4_096
 RESPONSE_CACHE_ENTRIES_MAX: Final = 512
 RESPONSE_CACHE_BLOCK_BYTES_MAX: Final = 2_048
 MALFORMED_STATUS: Final = -1
 
-_TABLE_SIZE_ZERO: Final = b"\x20"
 _METHOD_NAME = re.compile(r"[A-Z]+")
 _METHODS_UNSUPPORTED = frozenset(("CONNECT", "HEAD"))
 """Their answers have no body of their own kind, which nobody here needs."""
-_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9a-z]+")
-_VALUE_FORBIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _PATH_FORBIDDEN = re.compile(r"[^\x21-\x7e]")
-_CONNECTION_SPECIFIC = frozenset(
-    ("connection", "host", "http2-settings", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade")
-)
-# Static table (RFC 7541, appendix A): names worth an index, encoded as "literal without indexing, indexed
-# name".
+# Static table (RFC 7541, appendix A), as "literal without indexing, indexed name".
 _AUTHORITY, _METHOD, _PATH, _SCHEME = 1, 2, 4, 6
-_STATIC_NAMES = {
-    "accept": 19, "accept-encoding": 16, "authorization": 23,
-    "content-length": 28, "content-type": 31, "user-agent": 58,
-}  # fmt: skip
-
-
-class HeaderError(ValueError):
-    """A request header that HTTP cannot carry: our caller's mistake, found before anything is sent."""
-
-
-def _integer(value: int, prefix_bits: int, first: int) -> bytes:
-    limit = (1 << prefix_bits) - 1
-    if value < limit:
-        return bytes((first | value,))
-    out = bytearray((first | limit,))
-    value -= limit
-    while value > 127:
-        out.append(value & 127 | 128)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-_LENGTHS = [_integer(size, 7, 0) for size in range(4_096)]
-_names: dict[str, bytes] = {}
-
-
-def _name_prefix(name: str) -> bytes:
-    prefix = _names.get(name)
-    if prefix is None:
-        check_name(name)
-        index = _STATIC_NAMES.get(name)
-        raw = name.encode("ascii")
-        prefix = _integer(index, 4, 0) if index is not None else b"\x00" + _integer(len(raw), 7, 0) + raw
-        if len(_names) >= NAME_CACHE_ENTRIES_MAX:
-            _names.clear()
-        _names[name] = prefix
-    return prefix
-
-
-def check_name(name: str) -> None:
-    """Refuse a field name that is not a lower-case token, or that belongs to the connection.
-
-    Raises:
-        HeaderError: as said.
-    """
-    if not _NAME.fullmatch(name):
-        raise HeaderError(f"header name {name!r} is not a lower-case HTTP token")
-    if name in _CONNECTION_SPECIFIC:
-        raise HeaderError(f"header {name!r} belongs to the connection and is set by the client itself")
-
-
-def check_value(name: str, value: str) -> None:
-    """Refuse a field value with control characters, which would end the line early in HTTP/1.1.
-
-    Raises:
-        HeaderError: as said.
-    """
-    if _VALUE_FORBIDDEN.search(value):
-        raise HeaderError(f"the value of header {name!r} holds a control character; percent-encode it")
-
-
-def encode_fields(headers: Headers) -> bytes:
-    """Fields as literals without indexing, UTF-8, in order.
-
-    Raises:
-        HeaderError: a name or value HTTP cannot carry.
-    """
-    parts: list[bytes] = []
-    for name, value in headers:
-        if not (value.isascii() and value.isprintable()):
-            check_value(name, value)
-        raw = value.encode()
-        size = len(raw)
-        parts += (
-            _names.get(name) or _name_prefix(name),
-            _LENGTHS[size] if size < 4_096 else _integer(size, 7, 0),
-            raw,
-        )
-    return b"".join(parts)
 
 
 class PreparedHeaders:
@@ -166,8 +77,8 @@ class RequestEncoder:
         if not _METHOD_NAME.fullmatch(method) or method in _METHODS_UNSUPPORTED:
             raise HeaderError(f"method {method!r} is not supported; expected one such as GET or POST")
         pseudo = ((_METHOD, method), (_SCHEME, self._scheme), (_AUTHORITY, self._authority), (_PATH, target))
-        prefix = _TABLE_SIZE_ZERO + b"".join(
-            bytes((index,)) + _integer(len(value.encode()), 7, 0) + value.encode() for index, value in pseudo
+        prefix = TABLE_SIZE_ZERO + b"".join(
+            bytes((index,)) + integer(len(value.encode()), 7, 0) + value.encode() for index, value in pseudo
         )
         if len(self._prefixes) >= PATH_CACHE_ENTRIES_MAX:
             self._prefixes.clear()

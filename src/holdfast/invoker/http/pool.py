@@ -15,9 +15,10 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 
+from holdfast.http2.fields import Headers
+from holdfast.http2.frames import STREAM_ID_LIMIT
 from holdfast.invoker.http.api import Endpoint, Stream, StreamListener, TransportFailure
-from holdfast.invoker.http.frames import STREAM_ID_LIMIT
-from holdfast.invoker.http.header_blocks import Headers, PreparedHeaders, RequestEncoder
+from holdfast.invoker.http.header_blocks import PreparedHeaders, RequestEncoder
 from holdfast.invoker.http.transport import Limits, Transport, TransportOwner
 
 logger = logging.getLogger(__name__)

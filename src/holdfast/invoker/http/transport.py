@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from holdfast.http2.fields import Headers
 from holdfast.invoker.http.api import Stream, StreamListener, TransportFailure
-from holdfast.invoker.http.header_blocks import Headers, PreparedHeaders
+from holdfast.invoker.http.header_blocks import PreparedHeaders
 
 
 @dataclass(frozen=True, slots=True)

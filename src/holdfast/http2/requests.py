@@ -13,9 +13,8 @@ from typing import Final
 
 from hpack import Decoder, HPACKError
 
-from holdfast.ingress.errors import HEADERS_TOO_LARGE, RequestError
-from holdfast.invoker.http.frames import COMPRESSION_ERROR, ProtocolViolation
-from holdfast.invoker.http.header_blocks import encode_fields
+from holdfast.http2.fields import TABLE_SIZE_ZERO, encode_fields
+from holdfast.http2.frames import COMPRESSION_ERROR, ProtocolViolation
 
 OVERSIZE_FACTOR: Final = 4
 """A header list this many times over the limit ends the connection; below, it is read and answered 431."""
@@ -34,8 +33,23 @@ _STATUS_BLOCKS = {
     for code in range(100, 600)
 }
 _SIZE_UPDATE: Final = 0x20
-_TABLE_SIZE_ZERO: Final = b"\x20"  # owed to a client that lowers its table; harmless to others
-CONTINUE_BLOCK: Final = _TABLE_SIZE_ZERO + _STATUS_BLOCKS[100]
+CONTINUE_BLOCK: Final = TABLE_SIZE_ZERO + _STATUS_BLOCKS[100]
+
+
+HEADERS_TOO_LARGE: Final = "the request headers are larger than this server accepts"
+
+
+class RefusedHeaders(Exception):
+    """A request that is answered with an error for its headers alone.
+
+    Attributes:
+        status, message: of the answer.
+    """
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
 
 
 class MalformedRequest(Exception):
@@ -65,7 +79,7 @@ class RequestDecoder:
 
         Raises:
             MalformedRequest: the fields are not a request.
-            RequestError: 431, or 400 for a value that is not text.
+            RefusedHeaders: 431, or 400 for a value that is not text.
             ProtocolViolation: COMPRESSION_ERROR, undecodable or absurdly large.
         """
         known = self._remembered.get(block)
@@ -111,7 +125,7 @@ class RequestDecoder:
             try:
                 name, value = raw_name.decode("ascii"), raw_value.decode()
             except UnicodeDecodeError:
-                raise RequestError(400, f"bad header {raw_name!r}: it is not UTF-8") from None
+                raise RefusedHeaders(400, f"bad header {raw_name!r}: it is not UTF-8") from None
             if _VALUE_FORBIDDEN.search(value):
                 raise MalformedRequest(f"control character in header {name!r}")
             if name[:1] == ":":
@@ -130,10 +144,10 @@ class RequestDecoder:
         if not method or not target or ":scheme" not in pseudo:
             raise MalformedRequest("a request needs :method, :scheme and :path")
         if size > self._bytes_max or len(headers) > self._count_max:
-            raise RequestError(431, HEADERS_TOO_LARGE)
+            raise RefusedHeaders(431, HEADERS_TOO_LARGE)
         return method, target, headers
 
 
 def response_block(status: int, fields: Sequence[tuple[str, str]]) -> bytes:
     """The header block of a response."""
-    return _TABLE_SIZE_ZERO + _STATUS_BLOCKS[status] + encode_fields(fields)
+    return TABLE_SIZE_ZERO + _STATUS_BLOCKS[status] + encode_fields(fields)

@@ -1,4 +1,4 @@
-"""What an HTTP/2 connection has to send: one list of pieces per tick, and the limits request bodies meet.
+"""What an HTTP/2 connection has to send: one list of pieces per tick, and the limits bodies meet.
 
 Control frames always go out. DATA is limited three times: by the window of its stream (the stream's own
 business), by the connection's window, and by a budget per tick, which bounds what is collected here and lets
@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from holdfast.invoker.http.frames import FRAME_BYTES_DEFAULT, WINDOW_BYTES_DEFAULT
+from holdfast.http2.frames import FRAME_BYTES_DEFAULT, WINDOW_BYTES_DEFAULT
 
 OUTPUT_BYTES_MAX: Final = 256 * 1024
-"""Request body bytes collected per tick; more waits in its stream."""
+"""Body bytes collected per tick; more waits in its stream."""
 
 
 class Pumped(Protocol):
@@ -91,7 +91,7 @@ class Output:
         self._pieces.clear()
 
     def pause(self) -> None:
-        """The socket is full: keep request bodies in their streams."""
+        """The socket is full: keep bodies in their streams."""
         self._paused = True
         self.budget = 0
 

@@ -5,9 +5,8 @@ from hpack import Decoder, Encoder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from holdfast.ingress.errors import RequestError
-from holdfast.ingress.http2_headers import MalformedRequest, RequestDecoder, response_block
-from holdfast.invoker.http.frames import ProtocolViolation
+from holdfast.http2.frames import ProtocolViolation
+from holdfast.http2.requests import MalformedRequest, RefusedHeaders, RequestDecoder, response_block
 
 fields = st.tuples(
     st.sampled_from(("x", "y", "accept")), st.sampled_from(("1", "2", "a" * 200)), st.booleans()
@@ -60,7 +59,7 @@ def test_any_block_is_a_request_or_a_named_mistake(block: bytes) -> None:
     decoder = RequestDecoder(1000, 10)
     try:
         method, target, _ = decoder.request(block)
-    except (MalformedRequest, RequestError, ProtocolViolation):
+    except (MalformedRequest, RefusedHeaders, ProtocolViolation):
         return
     assert method
     assert target

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.invoker.http import frames
-from holdfast.invoker.http.frames import FrameReader, ProtocolViolation
+from holdfast.http2 import frames
+from holdfast.http2.frames import FrameReader, ProtocolViolation
 
 frame_parts = st.tuples(
     st.integers(0, 255), st.integers(0, 255), st.integers(0, 2**31 - 1), st.binary(max_size=300)
