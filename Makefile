@@ -14,7 +14,7 @@ HAS_NPM := $(shell command -v npm 2>/dev/null)
 # Tests start many processes: without cached bytecode each of them compiles everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: sdk-suite-restate demo demo-typescript test check unit e2e torture power-cuts fuzz bench bench-quick sim storm mutants lock clean setup node-setup interop-setup
+.PHONY: sdk-suite-restate demo demo-typescript test check unit e2e torture power-cuts fuzz bench bench-quick bench-peers sim storm mutants lock clean setup node-setup interop-setup
 
 setup: $(STAMP)
 
@@ -101,9 +101,20 @@ bench: setup node-setup
 bench-quick: setup node-setup
 	$(BIN)/python -m bench --quick
 
+# DBOS at the same ten steps, on SQLite and (where it is installed) PostgreSQL; its environment also draws charts.
+bench-peers: .venv-peers/.installed
+	.venv-peers/bin/python -m bench.peers.dbos_workflows --seconds 10
+	.venv-peers/bin/python -m bench.peers.dbos_workflows --seconds 10 --database postgresql
+
+.venv-peers/.installed: bench/peers/requirements.lock
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
 # Resolve pyproject.toml into requirements.lock; pins that still fit stay.
 lock: setup
+	$(BIN)/uv pip compile --quiet --custom-compile-command "make lock" bench/peers/requirements.in --python-version 3.11 -o bench/peers/requirements.lock
 	$(BIN)/uv pip compile --quiet --custom-compile-command "make lock" --all-extras --group dev pyproject.toml --python-version 3.11 -o requirements.lock
 
 clean:
-	rm -rf $(VENV) $(NODE_SERVICES)/node_modules $(NODE_EXAMPLE)/node_modules $(INTEROP_BUILDS) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-peers $(NODE_SERVICES)/node_modules $(NODE_EXAMPLE)/node_modules $(INTEROP_BUILDS) .pytest_cache .mypy_cache .ruff_cache

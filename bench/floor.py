@@ -32,7 +32,7 @@ START_DEADLINE_S = 10.0
 
 
 class Disk:
-    """Appends, and calls back when they are on the disk: one sync for all that arrived while the last one ran."""
+    """Appends, and calls back when they are on the disk: one sync for what arrived during the last."""
 
     def __init__(self, path: Path, loop: asyncio.AbstractEventLoop) -> None:
         self._file = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
