@@ -116,17 +116,16 @@ def make_strict_loop(timers: DurableTimers, handler: Callable[..., object]) -> D
     return StrictLoop(timers)  # type: ignore[abstract]
 
 
-def _recording(name: str) -> Callable[..., NoReturn]:
+def _recording(name: str) -> Callable[..., object]:
     """The loop's own refusal, recorded too."""
     refuse = getattr(DurableLoop, name)
 
-    def refuse_and_record(self: StrictLoop, *args: object, **kwargs: object) -> NoReturn:
+    def refuse_and_record(self: StrictLoop, *args: object, **kwargs: object) -> object:
         try:
-            refuse(self, *args, **kwargs)
+            return refuse(self, *args, **kwargs)
         except UsageError as error:
             self.refused(error)
             raise
-        raise AssertionError(name)
 
     refuse_and_record.__name__ = name
     return refuse_and_record

@@ -25,10 +25,11 @@ from asyncio import events
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context, copy_context
-from typing import Any, NoReturn, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from holdfast.sdk.errors import AttemptEnded, TerminalError, UsageError
 from holdfast.sdk.loop.generators import OpenGenerators
+from holdfast.sdk.loop.inline_executor import InlineExecutor
 from holdfast.sdk.loop.ordered import OrderedFuture, OrderedTask, order_sets_of
 
 T = TypeVar("T")
@@ -315,8 +316,20 @@ def waiter_of(task: "asyncio.Task[Any]") -> "asyncio.Future[Any] | None":
     return cast("asyncio.Future[Any] | None", task._fut_waiter)  # type: ignore[attr-defined]
 
 
-def _refusal(name: str, cure: str) -> Callable[..., NoReturn]:
-    def refuse(self: DurableLoop, *args: object, **kwargs: object) -> NoReturn:
+def _call_inline(loop: DurableLoop, call: Callable[..., T], *args: object) -> "asyncio.Future[T]":
+    """What `run_in_executor` of an `InlineExecutor` comes to."""
+    future: asyncio.Future[T] = loop.create_future()
+    try:
+        future.set_result(call(*args))
+    except Exception as error:
+        future.set_exception(error)
+    return future
+
+
+def _refusal(name: str, cure: str) -> Callable[..., object]:
+    def refuse(self: DurableLoop, *args: Any, **kwargs: object) -> object:
+        if name == "run_in_executor" and args and isinstance(args[0], InlineExecutor):
+            return _call_inline(self, *args[1:])
         raise UsageError(
             "unrecorded_io",
             f"loop.{name}() was called in a handler, outside a step: it is not journaled and would happen "
