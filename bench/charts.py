@@ -37,7 +37,7 @@ class Saved(TypedDict):
 
 
 def draw(found: list[Saved], measure: str, title: str, path: Path) -> None:
-    """One chart. Its axis is logarithmic: the works differ by orders of magnitude, ratios keep their length."""
+    """One chart, on a logarithmic axis: works differ by orders of magnitude, and ratios keep their length."""
     labels = list(dict.fromkeys((row["work"], row["service"], row["connections"]) for row in found))
     value = {
         (row["server"], row["work"], row["service"], row["connections"]): cast(float, row[measure])
