@@ -23,7 +23,7 @@ NEWER_FIELDS = st.sampled_from([b"", b"\xa0\x06\x01", b"\x0a\x00"])
 
 
 def _speaker(version: int) -> Speaker:
-    return cast(Speaker, SimpleNamespace(version=version))
+    return cast(Speaker, SimpleNamespace(version=version, held=None))
 
 
 @given(CONTENTS, NEWER_FIELDS, st.sampled_from(["", "name"]))
@@ -62,6 +62,6 @@ def test_no_command_is_stored_that_cannot_be_read(type_: MessageType) -> None:
     promises = "PROMISE" in type_.name
     kind = TargetKind.WORKFLOW_RUN if promises else TargetKind.OBJECT_EXCLUSIVE
     target = model.Target("S", "h", "k", kind)
-    speaker = cast(Speaker, SimpleNamespace(version=7, invocation=SimpleNamespace(target=target)))
+    speaker = cast(Speaker, SimpleNamespace(version=7, held=None, invocation=SimpleNamespace(target=target)))
     with pytest.raises(MalformedMessage):
         translate(speaker, type_, 0, b"\x00")

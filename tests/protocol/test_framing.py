@@ -72,7 +72,7 @@ def test_every_type_has_a_message_and_a_namespace() -> None:
     for type_ in MessageType:
         kind = type_.name.rpartition("_")[2]
         assert is_command(type_) == (kind == "COMMAND" or type_.name.endswith("_COMMAND"))
-        assert is_notification(type_) == (type_ >= 0x8000)
+        assert is_notification(type_) == (0x8000 <= type_ < 0xFC00)
     answers = {
         command.name.replace("_COMMAND", "_COMPLETION"): 0x8000 + (command - 0x0400)
         for command in MessageType

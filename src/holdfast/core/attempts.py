@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias, TypeVar, cast
 
-from holdfast.core import calls, promises, state, timing
+from holdfast.core import calls, promises, state, step_metadata, timing
 from holdfast.core.awaiting import is_satisfied
 from holdfast.core.commands import (
     Attach,
@@ -20,6 +20,7 @@ from holdfast.core.commands import (
     ClearAllState,
     ClearState,
     CompletePromise,
+    Described,
     End,
     GetLazyState,
     GetLazyStateKeys,
@@ -131,6 +132,16 @@ def _run_proposal(step: Step, invocation: Invocation, item: RunProposal) -> bool
     else:
         notify(step, invocation, notification)
     return False
+
+
+def _described(step: Step, invocation: Invocation, item: Described) -> bool:
+    """Metadata and what it belongs to, together."""
+    refused = step_metadata.keep(step, invocation, item)
+    if refused is None:
+        return _HANDLERS[type(item.item)](step, invocation, item.item)
+    step.actions.append(AbortAttempt(invocation.row, invocation.attempt))
+    failure = AttemptFailure(500, refused, "RT0012")
+    return _error(step, invocation, AttemptError(failure, item.policy, item.jitter))
 
 
 def _end(step: Step, invocation: Invocation, item: End) -> bool:
@@ -246,6 +257,7 @@ _HANDLERS: dict[type, _Handler] = {
     Plain: cast(_Handler, _plain),
     Output: cast(_Handler, _output),
     RunProposal: cast(_Handler, _run_proposal),
+    Described: cast(_Handler, _described),
     End: cast(_Handler, _end),
     Suspend: cast(_Handler, _suspend),
     AttemptError: cast(_Handler, _error),

@@ -193,6 +193,20 @@ class RunProposal(Struct):
     ack: bool
 
 
+class Described(Struct):
+    """A run command, or the proposal of its result, and metadata that becomes durable with it.
+
+    `metadata` is a JSON object in UTF-8, at most `STEP_METADATA_BYTES_MAX` bytes. `policy` and `jitter` are
+    those of the attempt's failure, if core refuses it (`AttemptError`).
+    """
+
+    item: Plain | RunProposal
+    completion_id: int
+    metadata: bytes
+    policy: RetryPolicy
+    jitter: float
+
+
 class End(Struct):
     """The attempt finished the handler; the last Output in the journal is the result."""
 
@@ -223,4 +237,4 @@ class AttemptError(Struct):
     behavior: int = Behavior.RETRY
 
 
-Item: TypeAlias = Command | RunProposal | End | Suspend | AttemptError
+Item: TypeAlias = Command | RunProposal | Described | End | Suspend | AttemptError

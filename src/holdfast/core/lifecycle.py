@@ -215,8 +215,15 @@ def pass_lock_on(step: Step, object_: str) -> None:
 
 def purge_journal(step: Step, invocation: Invocation) -> None:
     """Forget the journal of a completed invocation; its result stays."""
-    step.tables.journal.delete(invocation.row)
+    _delete_journal(step, invocation)
     invocation.journal_purged = True
+
+
+def _delete_journal(step: Step, invocation: Invocation) -> None:
+    step.tables.journal.delete(invocation.row)
+    if invocation.has_step_metadata:
+        step.tables.step_metadata.delete(invocation.row)
+        invocation.has_step_metadata = False
 
 
 def forget(step: Step, invocation: Invocation) -> None:
@@ -227,7 +234,7 @@ def forget(step: Step, invocation: Invocation) -> None:
         tables.state.clear_all(invocation.target.object)
         tables.promises.delete(invocation.target.object)
     if not invocation.journal_purged:
-        tables.journal.delete(invocation.row)
+        _delete_journal(step, invocation)
     tables.invocations.delete(invocation)
 
 

@@ -25,6 +25,9 @@ JOURNAL_ENTRIES_MAX = 1 << 20
 JOURNAL_MARGIN = 1024
 """Entries kept free once a journal is too long for commands and signals: for cancellations."""
 
+STEP_METADATA_BYTES_MAX = 64 * 1024
+"""Metadata of one step, merged."""
+
 CANCEL_SIGNAL = 1
 """The built-in signal index that asks an invocation to cancel itself (protocol, "Numbering rules")."""
 
@@ -331,6 +334,7 @@ class Invocation(Struct):
     running_at: int | None = None
     journal_purged: bool = False
     has_attached: bool = False
+    has_step_metadata: bool = False
     scope: str | None = None
     limit_key: str | None = None
     trace_parent: str | None = None

@@ -16,6 +16,7 @@ from holdfast.core.model import (
     NotificationKind,
     Origin,
     OriginKind,
+    Row,
     Scheduled,
     TargetKind,
 )
@@ -60,11 +61,13 @@ def apply_restart(step: Step, record: RestartAsNew) -> Restarted | Refused:
         return prefix
     journal = step.tables.journal
     journal.append_input(record.new_row, prefix[0].raw, step.at)
-    commands = 0
+    commands, described = 0, False
     for index, entry in enumerate(prefix):
         commands += entry.type < _FIRST_NOTIFICATION_TYPE
         if index > 0:
             journal.copy(record.new_row, index, entry, step.at)
+        if old.has_step_metadata:
+            described |= _copy_metadata(step, old, entry, record.new_row, index)
     invocation = Invocation(
         row=record.new_row,
         id=record.new_id,
@@ -82,9 +85,21 @@ def apply_restart(step: Step, record: RestartAsNew) -> Restarted | Refused:
         scope=old.scope,
         limit_key=old.limit_key,
         trace_parent=old.trace_parent,
+        has_step_metadata=described,
     )
     begin(step, invocation)
     return Restarted(record.new_id)
+
+
+def _copy_metadata(step: Step, old: Invocation, entry: Entry, new_row: Row, index: int) -> bool:
+    """What was said of a step that is kept is kept too; answers whether there was anything."""
+    copied = False
+    for completion_id in entry.completion_ids:
+        known = step.tables.step_metadata.get(old.row, completion_id)
+        if known is not None:
+            step.tables.step_metadata.put(new_row, completion_id, index, known[1])
+            copied = True
+    return copied
 
 
 def _prefix(entries: list[Entry], keep_commands: int) -> list[Entry] | Refused:

@@ -75,6 +75,11 @@ class JournalTable(Protocol):
     def output(self, row: Row) -> Result | None:
         """The last Output's result, None without one."""
 
+    def run_index(self, row: Row, length: int, completion_id: int) -> int | None:
+        """Where the run command with this completion id stands among the first `length` entries; None when
+        there is none. Quick for the newest."""
+        ...
+
     def open_calls(self, row: Row) -> list[InvocationId]:
         """Callees of calls (not sends) without a result yet, in order."""
         ...
@@ -88,6 +93,18 @@ class JournalTable(Protocol):
 
     def delete(self, row: Row) -> None:
         """Forget entries and events."""
+
+
+class StepMetadataTable(Protocol):
+    """What services said about steps, by their completion ids: a JSON object each."""
+
+    def get(self, row: Row, completion_id: int) -> tuple[int, bytes] | None:
+        """(index of the run command, metadata)."""
+        ...
+
+    def put(self, row: Row, completion_id: int, index: int, metadata: bytes) -> None: ...
+    def delete(self, row: Row) -> None:
+        """Forget an invocation's."""
 
 
 class StateTable(Protocol):
@@ -176,6 +193,8 @@ class Tables(Protocol):
     def invocations(self) -> InvocationTable: ...
     @property
     def journal(self) -> JournalTable: ...
+    @property
+    def step_metadata(self) -> StepMetadataTable: ...
     @property
     def state(self) -> StateTable: ...
     @property

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from holdfast.core.commands import AttemptError, End, Item, Suspend
-from holdfast.core.model import Invocation
+from holdfast.core.model import Invocation, RetryPolicy
 from holdfast.core.records import AttemptReport
 from holdfast.invoker import failures
 from holdfast.invoker.failures import Refusal
@@ -24,7 +24,7 @@ from holdfast.invoker.translate import Callees, translate
 from holdfast.partition.loop import PartitionLoop
 from holdfast.protocol.errors import ProtocolError
 from holdfast.protocol.framing import FrameDecoder, MessageType, encode_frame
-from holdfast.protocol.messages import ErrorMessage, ProposeRunCompletionAckMessage
+from holdfast.protocol.messages import ErrorMessage, ProposeRunCompletionAckMessage, StepMetadataMessage
 from holdfast.protocol.versions import content_type_of
 
 ERROR_BODY_BYTES_MAX = 2_048
@@ -82,6 +82,7 @@ class Attempt:
         "deployment",
         "finished",
         "handler",
+        "held",
         "id_text",
         "input_open",
         "invocation",
@@ -135,12 +136,17 @@ class Attempt:
         self.reopens = 0
         self.server: str | None = None
         self.awaiting: bytes | None = None
+        self.held: StepMetadataMessage | None = None
         self.retry_count = invocation.retry_count
 
     @property
     def callees(self) -> Callees:
         """For `translate`."""
         return self._runner.callees
+
+    def on_refusal(self) -> tuple[RetryPolicy, float]:
+        """For `translate`."""
+        return self.handler.retry, self._runner.jitter()
 
     # ------------------------------------------------------------ towards the SDK
 

@@ -13,6 +13,7 @@ from urllib.parse import quote
 from holdfast.catalog.model import Deployment, Handler
 from holdfast.core.model import Invocation
 from holdfast.invoker.http import PreparedHeaders
+from holdfast.protocol.step_metadata import EXTENSIONS_HEADER, STEP_METADATA
 from holdfast.protocol.versions import content_type_of, negotiate
 
 PUSHES_KEPT_MAX = 4096
@@ -84,6 +85,7 @@ class Pushes:
             [
                 ("content-type", content_type),
                 ("accept", content_type),
+                (EXTENSIONS_HEADER, STEP_METADATA),
                 *((name.lower(), value) for name, value in deployment.additional_headers),
             ]
         )

@@ -131,6 +131,10 @@ class Runner:
         """Attempts under way, for views."""
         return iter(self._attempts.values())
 
+    def attempt_at(self, partition: int, row: Row) -> Attempt | None:
+        """The attempt under way for one invocation, for views."""
+        return self._attempts.get((partition, row))
+
     @property
     def waiting_count(self) -> int:
         """Invocations whose turn it is, waiting for a slot."""

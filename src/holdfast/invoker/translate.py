@@ -19,6 +19,7 @@ from holdfast.core import model
 from holdfast.core.model import InvocationId, Origin, OriginKind, TargetKind
 from holdfast.invoker import failures
 from holdfast.invoker.failures import Refusal
+from holdfast.invoker.step_metadata import Holder, hold, refuse_held, with_metadata
 from holdfast.partition.placement import idempotent_id, workflow_id
 from holdfast.protocol import messages as wire
 from holdfast.protocol.errors import InvalidId
@@ -66,7 +67,7 @@ class Numbered(Protocol):
     def index(self) -> int: ...
 
 
-class Speaker(Protocol):
+class Speaker(Holder, Protocol):
     """The attempt whose frames are translated."""
 
     @property
@@ -109,7 +110,9 @@ def translate(of: Speaker, type_: int, flags: int, body: bytes) -> core.Item | N
 
 
 def _run(of: Speaker, type_: int, _: int, body: bytes) -> core.Item:
-    return core.Plain(type_, body, wire.RunCommandMessage.decode(body).result_completion_id)
+    completion_id = wire.RunCommandMessage.decode(body).result_completion_id
+    item = core.Plain(type_, body, completion_id)
+    return item if of.held is None else with_metadata(of, item, completion_id)
 
 
 def _eager_state(of: Speaker, type_: int, _: int, body: bytes) -> core.Item:
@@ -123,10 +126,12 @@ def _proposal(of: Speaker, _: int, flags: int, body: bytes) -> core.Item:
     # The usual proposal is 08 id 72 length content.
     usual = len(body) > 3 and body[0] == 0x08 and body[1] < 128 and body[2] == 0x72
     if usual and (begin := last_chunk(body, 3)):
-        return core.RunProposal(body[1], model.Success(body[begin:]), ack)
-    message = wire.ProposeRunCompletionMessage.decode(body)
-    outcome = _result(message.result, "a run proposal")
-    return core.RunProposal(message.result_completion_id, outcome, ack)
+        item = core.RunProposal(body[1], model.Success(body[begin:]), ack)
+    else:
+        message = wire.ProposeRunCompletionMessage.decode(body)
+        outcome = _result(message.result, "a run proposal")
+        item = core.RunProposal(message.result_completion_id, outcome, ack)
+    return item if of.held is None else with_metadata(of, item, item.completion_id)
 
 
 def _output(of: Speaker, type_: int, _: int, body: bytes) -> core.Item:
@@ -139,10 +144,12 @@ def _output(of: Speaker, type_: int, _: int, body: bytes) -> core.Item:
 
 
 def _end(of: Speaker, _: int, __: int, ___: bytes) -> core.Item:
+    refuse_held(of, "the attempt's end")
     return _END
 
 
 def _suspension(of: Speaker, _: int, __: int, body: bytes) -> core.Item:
+    refuse_held(of, "a suspension")
     if of.version >= _VERSION_WITH_TREES:
         tree = wire.SuspensionMessage.decode(body).awaiting_on
         if tree is None or tree.is_leafless():
@@ -379,6 +386,7 @@ _OF_TYPE: dict[MessageType, _Translation] = {
     MessageType.SUSPENSION: _suspension,
     MessageType.END: _end,
     MessageType.PROPOSE_RUN_COMPLETION: _proposal,
+    MessageType.STEP_METADATA: hold,
     MessageType.AWAITING_ON: _hint,
     MessageType.OUTPUT_COMMAND: _output,
     MessageType.GET_LAZY_STATE_COMMAND: _lazy_state,

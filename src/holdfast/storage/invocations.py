@@ -47,6 +47,9 @@ ROWS_RESERVED = 1 << 16
 
 SCHEDULED, INBOXED, INVOKED_CODE, SUSPENDED, PAUSED_CODE, COMPLETED = range(6)
 
+_STEP_METADATA_FLAG = 2
+"""Beside 1, has attached, in the column `flags`."""
+
 _SELECT = f"SELECT {', '.join(INVOCATION_COLUMNS)} FROM invocation"
 _NO_DATA: tuple[Value, ...] = (None, None, None, None, None)
 # A look-up here is a third of what asking the enum costs.
@@ -213,7 +216,8 @@ def encode_invocation(i: Invocation) -> tuple[Value, ...]:
         None if waiter is None else waiter.kind,
         i.idempotency_key, i.deployment, i.protocol_version, i.length, i.commands, i.retry_count,
         i.next_retry_at, None if i.failure is None else encode_failure(i.failure), i.progress_at,
-        i.scheduled_at, i.start_at, i.inboxed_at, i.running_at, i.journal_purged, i.has_attached,
+        i.scheduled_at, i.start_at, i.inboxed_at, i.running_at, i.journal_purged,
+        i.has_attached + _STEP_METADATA_FLAG if i.has_step_metadata else i.has_attached,
         i.scope, i.limit_key, i.trace_parent, int(i.pausing), i.attempt, *completion,
     )  # fmt: skip
 
@@ -229,7 +233,7 @@ def decode_invocation(stored: tuple[Any, ...]) -> Invocation:
         completion_ms, journal_ms, origin_kind, origin_id, origin_target,
         waiter_id, waiter_completion, waiter_kind, idempotency_key, deployment, protocol_version,
         length, commands, retry_count, next_retry_at, failure, progress_at, scheduled_at,
-        start_at, inboxed_at, running_at, journal_purged, has_attached, scope, limit_key,
+        start_at, inboxed_at, running_at, journal_purged, flags, scope, limit_key,
         trace_parent, pausing, attempt, completed_at, result_value, result_code, result_message,
         result_metadata,
     ) = stored  # fmt: skip
@@ -274,7 +278,8 @@ def decode_invocation(stored: tuple[Any, ...]) -> Invocation:
         inboxed_at,
         running_at,
         bool(journal_purged),
-        bool(has_attached),
+        flags & 1 == 1,
+        flags & _STEP_METADATA_FLAG != 0,
         scope,
         limit_key,
         trace_parent,

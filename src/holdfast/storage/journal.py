@@ -19,6 +19,7 @@ from holdfast.storage.notifications import decode_output, encode_notification
 EVENTS_PER_INVOCATION_MAX = 100
 _FIRST_NOTIFICATION = 0x8000
 _INPUT = MessageType.INPUT_COMMAND.value
+_RUN = MessageType.RUN_COMMAND.value
 _COLUMNS = ("key", "type", "ref", "callee", "at", "body")
 
 
@@ -106,6 +107,20 @@ class Journal:
             (row * JOURNAL_SPAN, (row + 1) * JOURNAL_SPAN, MessageType.OUTPUT_COMMAND.value),
         )
         return None if found is None else decode_output(cast(bytes, found[0]))
+
+    def run_index(self, row: Row, length: int, completion_id: int) -> int | None:
+        first = row * JOURNAL_SPAN
+        index, pending = length, self._pending
+        while index > 0 and (entry := pending.get(first + index - 1)) is not None:
+            index -= 1
+            if entry[1] == _RUN and entry[2] == completion_id:
+                return index
+        found = self._database.first(
+            "SELECT key FROM journal WHERE key >= ? AND key < ? AND type = ? AND ref = ? "
+            "ORDER BY key DESC LIMIT 1",
+            (first, first + index, _RUN, completion_id),
+        )
+        return None if found is None else cast(int, found[0]) - first
 
     def open_calls(self, row: Row) -> list[InvocationId]:
         self._entries.flush()

@@ -15,6 +15,7 @@ from holdfast.storage.post import Post
 from holdfast.storage.promises import Promises
 from holdfast.storage.schema import MIGRATIONS
 from holdfast.storage.state import State
+from holdfast.storage.step_metadata import StepMetadata
 from holdfast.storage.timers import Timers
 from holdfast.storage.waiters import Waiters
 
@@ -30,6 +31,7 @@ class PartitionTables:
         self._meta = Meta(self.database)
         self.invocations = Invocations(self.database, self._meta)
         self.journal = Journal(self.database)
+        self.step_metadata = StepMetadata(self.database)
         self.state = State(self.database)
         self.objects = Objects(self.database)
         self.promises = Promises(self.database)
@@ -39,6 +41,7 @@ class PartitionTables:
         self._all: tuple[Flushable, ...] = (
             self.invocations,
             self.journal,
+            self.step_metadata,
             self.state,
             self.objects,
             self.promises,

@@ -10,7 +10,7 @@ INVOCATION_COLUMNS = (
     "created_at", "modified_at", "completion_ms", "journal_ms", "origin_kind", "origin_id", "origin_target",
     "waiter_id", "waiter_completion", "waiter_kind", "idempotency_key", "deployment", "protocol_version",
     "length", "commands", "retry_count", "next_retry_at", "failure", "progress_at", "scheduled_at",
-    "start_at", "inboxed_at", "running_at", "journal_purged", "has_attached", "scope", "limit_key",
+    "start_at", "inboxed_at", "running_at", "journal_purged", "flags", "scope", "limit_key",
     "trace_parent", "pausing", "attempt", "completed_at", "result_value", "result_code", "result_message",
     "result_metadata",
 )  # fmt: skip
@@ -147,5 +147,14 @@ MIGRATIONS = (
         message BLOB NOT NULL,
         PRIMARY KEY (destination, sequence)
     ) WITHOUT ROWID;
+    """,
+    """
+    ALTER TABLE invocation RENAME COLUMN has_attached TO flags;  -- 1 has attached, 2 has step metadata
+
+    CREATE TABLE step_metadata (
+        key INTEGER PRIMARY KEY,            -- row << 20 | completion id of the run command
+        entry_index INTEGER NOT NULL,       -- of the run command
+        metadata TEXT NOT NULL              -- a JSON object
+    );
     """,
 )
