@@ -1,0 +1,92 @@
+"""Everything an agent can reach, made durable in place, once.
+
+    Agent ─▶ its model, when it is a Model     ─▶ DurableModel
+          ─▶ its function tools                ─▶ Invoker; through an agent as tool, that agent
+          ─▶ its MCP servers                   ─▶ journaled calls
+          ─▶ its handoffs                      ─▶ the agents they lead to, also when made on the way
+
+The walk keeps what it has seen, so agents may hand off to each other in circles. Objects stay the objects
+they are, since others may hold them too; outside a handler each behaves as before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import Any, cast
+
+from agents import Agent, FunctionTool, Handoff, Model
+
+from holdfast.ai.openai_agents.mcp_servers import make_server_durable
+from holdfast.ai.openai_agents.models import durable_model
+from holdfast.ai.openai_agents.tools import make_durable
+
+MARK = "_holdfast_durable"
+
+
+def instrument(agent: Agent[Any]) -> None:
+    """Make an agent and all it can reach durable; what already is stays as it is."""
+    seen: set[int] = set()
+    left: list[Agent[Any]] = [agent]
+    while left:
+        one = left.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        _instrument_one(one, left)
+
+
+def is_durable(agent: Agent[Any]) -> bool:
+    """Whether `instrument` has seen it."""
+    return bool(getattr(agent, MARK, False))
+
+
+def _instrument_one(agent: Agent[Any], left: list[Agent[Any]]) -> None:
+    if isinstance(agent.model, Model):
+        agent.model = durable_model(agent.model)
+    for tool in agent.tools:
+        if isinstance(tool, FunctionTool):
+            make_durable(tool)
+            child = getattr(tool, "_agent_instance", None)
+            if isinstance(child, Agent):
+                left.append(cast("Agent[Any]", child))
+    for server in agent.mcp_servers:
+        make_server_durable(server)
+    for target in agent.handoffs:
+        if isinstance(target, Agent):
+            left.append(cast("Agent[Any]", target))
+        else:
+            _instrument_handoff(cast("Handoff[Any, Any]", target), left)
+    if not is_durable(agent):
+        setattr(agent, MARK, True)
+        setattr(agent, "clone", _cloning(agent.clone))  # noqa: B010 - the field's name is the method's
+
+
+def _instrument_handoff(handoff: Handoff[Any, Any], left: list[Agent[Any]]) -> None:
+    reference = getattr(handoff, "_agent_ref", None)
+    target = None if reference is None else reference()
+    if isinstance(target, Agent):
+        left.append(cast("Agent[Any]", target))
+    invoke = handoff.on_invoke_handoff
+    if getattr(invoke, MARK, False):
+        return
+
+    @wraps(invoke)
+    async def invoke_durably(*args: Any, **kwargs: Any) -> Any:
+        agent = await cast("Callable[..., Awaitable[Any]]", invoke)(*args, **kwargs)
+        if isinstance(agent, Agent):
+            instrument(cast("Agent[Any]", agent))
+        return agent
+
+    setattr(invoke_durably, MARK, True)
+    handoff.on_invoke_handoff = invoke_durably
+
+
+def _cloning(clone: Callable[..., Agent[Any]]) -> Callable[..., Agent[Any]]:
+    @wraps(clone)
+    def clone_durably(**changes: Any) -> Agent[Any]:
+        made = clone(**changes)
+        instrument(made)
+        return made
+
+    return clone_durably

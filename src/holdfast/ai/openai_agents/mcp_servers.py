@@ -1,0 +1,82 @@
+"""MCP servers whose calls in a handler are journaled steps: `mcp list <server>` and `tool <name>`."""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeVar, cast
+
+from agents.mcp import MCPServer
+from mcp.types import CallToolResult, Tool
+from pydantic import TypeAdapter
+
+from holdfast.ai.steps import tool_step
+from holdfast.ai.strict import in_handler
+
+T = TypeVar("T")
+
+MARK: Final = "_holdfast_durable"
+
+
+class PydanticTypeSerde:
+    """Any type that pydantic reads, as JSON without what is unset."""
+
+    content_type: Final = "application/json"
+
+    def __init__(self, kind: object) -> None:
+        self._adapter: TypeAdapter[Any] = TypeAdapter(kind)
+
+    def serialize(self, value: Any, /) -> bytes:
+        """As JSON."""
+        return self._adapter.dump_json(value, by_alias=True, exclude_unset=True, warnings=False)
+
+    def deserialize(self, data: bytes, /) -> Any:
+        """As it was."""
+        return self._adapter.validate_json(data)
+
+    def schema(self) -> None:
+        """None: the protocol's types."""
+        return None
+
+
+def make_server_durable(server: MCPServer) -> None:
+    """Journal what is asked of a server in a handler, once; the object stays the one it is."""
+    if getattr(server, MARK, False):
+        return
+    list_tools, call_tool = server.list_tools, server.call_tool
+    tools, result = PydanticTypeSerde(list[Tool]), PydanticTypeSerde(CallToolResult)
+
+    async def list_durably(*args: Any, **kwargs: Any) -> list[Tool]:
+        if not in_handler():
+            return await list_tools(*args, **kwargs)
+        return cast(
+            "list[Tool]",
+            await tool_step(
+                f"mcp list {server.name}",
+                lambda: list_tools(*args, **kwargs),
+                serde=tools,
+                tool="tools/list",
+                call_id="",
+                arguments={"server": server.name},
+            ),
+        )
+
+    async def call_durably(
+        tool_name: str, arguments: dict[str, Any] | None, *args: Any, **kwargs: Any
+    ) -> CallToolResult:
+        if not in_handler():
+            return await call_tool(tool_name, arguments, *args, **kwargs)
+        return cast(
+            CallToolResult,
+            await tool_step(
+                f"tool {tool_name}",
+                lambda: call_tool(tool_name, arguments, *args, **kwargs),
+                serde=result,
+                tool=tool_name,
+                call_id="",
+                arguments=arguments or {},
+            ),
+        )
+
+    target = cast(Any, server)
+    target.list_tools = list_durably
+    target.call_tool = call_durably
+    setattr(target, MARK, True)
