@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from holdfast.core.model import Retention, RetryPolicy, TargetKind
 from holdfast.invoker.http.api import Endpoint
 from holdfast.protocol.manifest import InputRule, OutputRule, ServiceManifest, ServiceType
+
+_WORKFLOW_RUN: Final = TargetKind.WORKFLOW_RUN  # a plain name: see `core.attempts`
 
 
 class Mode(StrEnum):
@@ -63,7 +66,7 @@ class Handler:
         """How long one invocation's result and journal stay. What can be asked for again (a workflow run,
         an idempotent call) keeps its result for its own time and the journal no longer than that; for the
         rest the result stays as long as the journal."""
-        if self.kind is TargetKind.WORKFLOW_RUN:
+        if self.kind is _WORKFLOW_RUN:
             completion = self.workflow_retention_ms
         elif idempotent:
             completion = self.idempotency_retention_ms

@@ -8,7 +8,7 @@ gave up on it cannot reach the journal.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias, TypeVar, cast
+from typing import Final, TypeAlias, TypeVar, cast
 
 from holdfast.core import calls, promises, state, step_metadata, timing
 from holdfast.core.awaiting import is_satisfied
@@ -57,6 +57,10 @@ from holdfast.core.outcome import AbortAttempt, Acknowledge, ArmTimer, AttemptDo
 from holdfast.core.records import AttemptReport, TimerKind
 from holdfast.core.step import Step
 
+# A name of the module costs a twentieth of an attribute of an enum, which is looked up by a function.
+_RUNNING: Final = Activity.RUNNING
+_IDLE: Final = Activity.IDLE
+_RUN: Final = NotificationKind.RUN
 _FULL = JOURNAL_ENTRIES_MAX - JOURNAL_MARGIN
 _MILLIS_MAX = 10**12
 """Bound of a computed delay, about 30 years: exponents cannot overflow into the timer table."""
@@ -69,7 +73,7 @@ def apply_report(step: Step, record: AttemptReport) -> None:
         invocation is None
         or invocation.attempt != record.attempt
         or not isinstance(invocation.status, Invoked)
-        or invocation.activity is not Activity.RUNNING
+        or invocation.activity is not _RUNNING
     ):
         return
     if invocation.deployment != record.deployment or invocation.protocol_version is None:
@@ -125,7 +129,7 @@ def _run_proposal(step: Step, invocation: Invocation, item: RunProposal) -> bool
     """Store the result of a run's closure; asked for an acknowledgement, send that instead of the value."""
     if item.completion_id in step.refs(invocation).completions:
         return False  # proposed twice: the first one stands, and was answered
-    notification = Notification(NotificationKind.RUN, item.completion_id, item.result)
+    notification = Notification(_RUN, item.completion_id, item.result)
     if item.ack:
         append(step.tables, invocation, notification, step.at)
         step.actions.append(Acknowledge(invocation.row, invocation.attempt, item.completion_id))
@@ -235,7 +239,7 @@ def _record_failure(step: Step, invocation: Invocation, failure: AttemptFailure)
 
 def _done(step: Step, invocation: Invocation) -> None:
     step.actions.append(AttemptDone(invocation.row, invocation.attempt))
-    invocation.activity = Activity.IDLE
+    invocation.activity = _IDLE
 
 
 _C = TypeVar("_C")

@@ -7,6 +7,8 @@ no telling, since the journal it will replay is read after this commit.
 
 from __future__ import annotations
 
+from typing import Final
+
 from holdfast.core.awaiting import awaits, is_satisfied
 from holdfast.core.commands import Command
 from holdfast.core.lifecycle import start_attempt
@@ -27,6 +29,10 @@ from holdfast.core.outcome import Tell
 from holdfast.core.records import TimerKind
 from holdfast.core.step import Step
 from holdfast.core.tables import Tables
+
+# Plain names: see `core.attempts`.
+_RUNNING: Final = Activity.RUNNING
+_SIGNAL: Final = NotificationKind.SIGNAL
 
 
 def store(
@@ -51,9 +57,9 @@ def notify(step: Step, invocation: Invocation, notification: Notification) -> No
     index = append(step.tables, invocation, notification, step.at)
     match invocation.status:
         case Invoked():
-            if invocation.activity is Activity.RUNNING:
+            if invocation.activity is _RUNNING:
                 step.actions.append(Tell(invocation.row, invocation.attempt, index, notification))
-            elif notification.kind is NotificationKind.SIGNAL and notification.ref == CANCEL_SIGNAL:
+            elif notification.kind is _SIGNAL and notification.ref == CANCEL_SIGNAL:
                 # Backing off: a cancellation should not have to wait for the next retry.
                 start_attempt_now(step, invocation)
         case Suspended():
@@ -62,7 +68,7 @@ def notify(step: Step, invocation: Invocation, notification: Notification) -> No
             else:
                 step.tables.invocations.put(invocation)
         case Paused():
-            if notification.kind is NotificationKind.SIGNAL and notification.ref == CANCEL_SIGNAL:
+            if notification.kind is _SIGNAL and notification.ref == CANCEL_SIGNAL:
                 start_attempt(step, invocation)
             else:
                 step.tables.invocations.put(invocation)
@@ -101,7 +107,7 @@ def append(tables: Tables, invocation: Invocation, notification: Notification, a
     refs = invocation.refs
     if refs is not None:
         succeeded = not isinstance(notification.result, Failure)
-        if notification.kind is NotificationKind.SIGNAL:
+        if notification.kind is _SIGNAL:
             refs.signals[notification.ref] = (index, succeeded)
         elif isinstance(notification.ref, int):
             refs.completions[notification.ref] = succeeded
@@ -111,7 +117,7 @@ def append(tables: Tables, invocation: Invocation, notification: Notification, a
 def _wakes(step: Step, invocation: Invocation, status: Suspended, notification: Notification) -> bool:
     """Whether this notification, just appended, satisfies what the invocation waits for."""
     tree = status.awaiting
-    if not awaits(tree, notification.ref, is_signal=notification.kind is NotificationKind.SIGNAL):
+    if not awaits(tree, notification.ref, is_signal=notification.kind is _SIGNAL):
         return False
     if not tree.children and tree.combinator <= 1:
         return True  # any leaf: no need to read the journal

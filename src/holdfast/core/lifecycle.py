@@ -12,6 +12,8 @@ one key never overlap, and run in the order in which they entered the inbox.
 
 from __future__ import annotations
 
+from typing import Final
+
 from holdfast.core.commands import StartRequest
 from holdfast.core.messages import Complete
 from holdfast.core.model import (
@@ -36,6 +38,10 @@ from holdfast.core.records import TimerKind
 from holdfast.core.step import Step
 from holdfast.core.tables import Mutation
 
+# Plain names: see `core.attempts`.
+_EXCLUSIVE: Final = TargetKind.OBJECT_EXCLUSIVE
+_RUNNING: Final = Activity.RUNNING
+_IDLE: Final = Activity.IDLE
 ALREADY_INVOKED = Failure(409, "the workflow method was already invoked")
 
 
@@ -108,7 +114,7 @@ def attach(step: Step, invocation: Invocation, waiter: Waiter) -> None:
 
 def begin(step: Step, invocation: Invocation, input_raw: bytes | None = None) -> None:
     """Its time has come: start it, or queue it behind the lock of its object."""
-    if invocation.target.kind is TargetKind.OBJECT_EXCLUSIVE:
+    if invocation.target.kind is _EXCLUSIVE:
         objects, object_ = step.tables.objects, invocation.target.object
         if objects.holder(object_) is not None:
             invocation.status = Inboxed(objects.enqueue(object_, invocation.row))
@@ -124,7 +130,7 @@ def start_attempt(step: Step, invocation: Invocation, input_raw: bytes | None = 
     """Make the next attempt; whatever an earlier one still reports is ignored from here on."""
     invocation.status = INVOKED
     invocation.attempt += 1
-    invocation.activity = Activity.RUNNING
+    invocation.activity = _RUNNING
     invocation.output = None
     invocation.pausing = False
     invocation.next_retry_at = None
@@ -147,7 +153,7 @@ def pause(step: Step, invocation: Invocation) -> None:
 def rest(step: Step, invocation: Invocation) -> None:
     """Nothing runs any more: drop what described the attempt and store the status as it is."""
     invocation.attempt += 1
-    invocation.activity = Activity.IDLE
+    invocation.activity = _IDLE
     invocation.pausing = False
     invocation.refs = None
     invocation.output = None
@@ -158,7 +164,7 @@ def rest(step: Step, invocation: Invocation) -> None:
 def finish(step: Step, invocation: Invocation, result: Result) -> None:
     """End it with `result`: tell whoever waits, pass the lock on, start the clock of its retention."""
     tables = step.tables
-    held_lock = invocation.target.kind is TargetKind.OBJECT_EXCLUSIVE and not isinstance(
+    held_lock = invocation.target.kind is _EXCLUSIVE and not isinstance(
         invocation.status, Scheduled | Inboxed
     )
     completed = Completed(result, step.at)

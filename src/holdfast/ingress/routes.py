@@ -24,6 +24,7 @@ SEGMENTS_MIN: Final = 2
 SEGMENTS_MAX: Final = 7
 SCOPE_CHARS_MAX: Final = 36
 
+_SERVICE: Final = ServiceType.SERVICE  # a plain name: see `core.attempts`
 _SCOPE = re.compile(r"[a-zA-Z0-9_.-]{1,36}")
 _LIMIT_KEY = re.compile(r"[a-zA-Z0-9_.-]{1,36}(/[a-zA-Z0-9_.-]{1,36})?")
 
@@ -154,7 +155,7 @@ def locate(invoke: Invoke, service_type: ServiceType) -> tuple[str | None, str, 
         RequestError: 400, too few or too many segments for this type, or a key that is not UTF-8.
     """
     rest = invoke.rest
-    keyed = service_type is not ServiceType.SERVICE
+    keyed = service_type is not _SERVICE
     count = 2 if keyed else 1
     send = invoke.send
     if send is None:

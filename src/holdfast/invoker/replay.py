@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from holdfast.core.model import Invocation, TargetKind
 from holdfast.protocol.framing import MessageType, encode_frame, pack_header
@@ -11,6 +12,7 @@ from holdfast.protocol.wire import varint
 
 # Plain numbers: an enum's `value` is a call.
 _START = MessageType.START.value
+_SERVICE: Final = TargetKind.SERVICE
 _PARTIAL_SEED = b"\x28\x01\x48"
 
 
@@ -61,7 +63,7 @@ def plain_opening(invocation: Invocation, id_text: str, frames: Sequence[tuple[i
     if (
         invocation.target.key is not None
         or invocation.idempotency_key is not None
-        or invocation.target.kind is not TargetKind.SERVICE
+        or invocation.target.kind is not _SERVICE
         or invocation.retry_count
         or not seed
     ):
@@ -95,4 +97,4 @@ def _eager_state(
 
 def has_state(kind: TargetKind) -> bool:
     """Whether invocations of this kind see an object's state."""
-    return kind is not TargetKind.SERVICE
+    return kind is not _SERVICE

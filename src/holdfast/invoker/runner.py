@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Final, Protocol
 from urllib.parse import quote
 
 import structlog
@@ -41,6 +41,7 @@ DEFAULT_POLICY = RetryPolicy()
 SWEEP_S_MAX = 1.0
 SWEEP_S_MIN = 0.001
 REOPENS_MAX = 3
+_REQUEST_RESPONSE: Final = Mode.REQUEST_RESPONSE  # a plain name: see `core.attempts`
 _INPUT = MessageType.INPUT_COMMAND.value
 
 
@@ -285,7 +286,7 @@ class Runner:
         if self._signer is not None:
             headers += self._signer.headers(path, target.key, self._clock.now_ms() // 1000)
         close = (
-            attempt.deployment.mode is Mode.REQUEST_RESPONSE
+            attempt.deployment.mode is _REQUEST_RESPONSE
             or handler.inactivity_timeout_ms == 0
             or invocation.pausing  # asked before the stream had to be opened again
         )

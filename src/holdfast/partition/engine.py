@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import cast
+from typing import Final, cast
 
 from holdfast.catalog.model import Handler
 from holdfast.core.commands import StartRequest
@@ -20,6 +20,7 @@ from holdfast.protocol.ids import keyed_partition_key
 from holdfast.protocol.state_commands import encode_input
 from holdfast.timers.clock import Clock
 
+_WORKFLOW_RUN: Final = TargetKind.WORKFLOW_RUN  # a plain name: see `core.attempts`
 _ACCEPTED_OR_FOUND = (Accepted, Found)
 
 
@@ -111,7 +112,7 @@ class LocalEngine:
         target = Target(handler.service, handler.name, key, handler.kind)
         fresh = False
         row = Row(0)
-        if handler.kind is TargetKind.WORKFLOW_RUN:
+        if handler.kind is _WORKFLOW_RUN:
             id_ = workflow_id(handler.service, key or "")
         elif idempotency_key is not None:
             id_ = idempotent_id(handler.service, key, handler.name, idempotency_key)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from holdfast.core.model import (
     VOID,
     Failure,
@@ -19,11 +21,13 @@ from holdfast.protocol.messages import OutputCommandMessage
 from holdfast.protocol.notifications import NotificationTemplate
 from holdfast.protocol.wire import put_chunk, put_uint, varint
 
+_SIGNAL: Final = NotificationKind.SIGNAL  # a plain name: see `core.attempts`
+
 
 def encode_notification(notification: Notification) -> bytes:
     """The frame body of a notification (protocol, "Commands and notifications")."""
     ref, result = notification.ref, notification.result
-    if type(result) is Success and type(ref) is int and notification.kind is not NotificationKind.SIGNAL:
+    if type(result) is Success and type(ref) is int and notification.kind is not _SIGNAL:
         # Of runs and calls, hence of most steps: a Value is one chunk inside another, two lengths in a row.
         head = b"\x08" + varint(ref) if ref else b""
         value = result.value
@@ -31,7 +35,7 @@ def encode_notification(notification: Notification) -> bytes:
             return head + b"\x2a\x00"
         size = varint(len(value))
         return head + b"\x2a" + varint(1 + len(size) + len(value)) + b"\x0a" + size + value
-    if notification.kind is NotificationKind.SIGNAL:
+    if notification.kind is _SIGNAL:
         head = put_chunk(3, ref.encode()) if isinstance(ref, str) else b"\x10" + varint(ref)
     else:
         head = put_uint(1, int(ref))
