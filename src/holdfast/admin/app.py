@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse
 from holdfast.admin import errors
 from holdfast.admin.deployments import deployment_routes
 from holdfast.admin.edge import Edge
+from holdfast.admin.invocation_views import view_routes
 from holdfast.admin.invocations import invocation_routes
 from holdfast.admin.node import node_routes
 from holdfast.admin.ports import AdminSettings, QueryRunner
@@ -17,6 +18,7 @@ from holdfast.admin.services import service_routes
 from holdfast.catalog.catalog import Catalog
 from holdfast.catalog.discovery import Discovery
 from holdfast.partition.api import Engine
+from holdfast.query.reads import Reads
 
 
 def create_app(
@@ -25,8 +27,13 @@ def create_app(
     discovery: Discovery,
     query: QueryRunner,
     settings: AdminSettings | None = None,
+    reads: Reads | None = None,
 ) -> FastAPI:
-    """The interface as an ASGI application. Further routes, such as a web UI, may be added to it."""
+    """The interface as an ASGI application. Further routes, such as a web UI, may be added to it.
+
+    Args:
+        reads: for the routes that show invocations; they are there only with it.
+    """
     settings = settings or AdminSettings()
     app = FastAPI(
         title="Holdfast admin interface",
@@ -39,6 +46,8 @@ def create_app(
     app.include_router(deployment_routes(catalog, discovery, engine.now_ms))
     app.include_router(service_routes(catalog, engine, settings.ingress_endpoint))
     app.include_router(invocation_routes(catalog, engine, query))
+    if reads is not None:
+        app.include_router(view_routes(reads, catalog))
     app.include_router(serdes_routes(catalog, discovery.preview))
     errors.install(app)
 

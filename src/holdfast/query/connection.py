@@ -12,8 +12,10 @@ SQLite's machine, ends what takes too long; row, byte and value sizes are bounde
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import apsw
 
@@ -58,13 +60,17 @@ Memory = Mapping[str, Sequence[tuple[SqlValue, ...]]]
 class Connection:
     """Used by one thread at a time. `files` are the partitions' files, by number."""
 
-    def __init__(self, files: Sequence[Path]) -> None:
+    def __init__(self, files: Sequence[Path], *, own_statements: bool = False) -> None:
         """Open.
 
+        Args:
+            own_statements: for the server's own, which `reading` runs: without the authorizer, whose coming
+                and going makes SQLite prepare every statement anew.
         Raises:
             QueryError: 500 a file cannot be opened.
         """
         self._partitions = len(files)
+        self._authorizer = None if own_statements else _authorize
         self._deadline = 0.0
         flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_URI
         connection = self._connection = apsw.Connection(":memory:", flags=flags)
@@ -86,7 +92,7 @@ class Connection:
         connection.limit(apsw.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, LIKE_PATTERN_BYTES_MAX)
         connection.limit(apsw.SQLITE_LIMIT_ATTACHED, self._partitions)
         connection.set_progress_handler(self._is_late, STEPS_PER_CHECK)
-        connection.authorizer = _authorize
+        connection.authorizer = self._authorizer
 
     @property
     def partitions(self) -> int:
@@ -114,7 +120,8 @@ class Connection:
     def load(self, memory: Memory) -> None:
         """Replace the rows of the connection's own tables."""
         connection = self._connection
-        connection.authorizer = None
+        if self._authorizer is not None:
+            connection.authorizer = None
         try:
             for table, rows in memory.items():
                 connection.execute(f"DELETE FROM {table}")
@@ -122,7 +129,35 @@ class Connection:
                     marks = ", ".join("?" * len(rows[0]))
                     connection.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", rows)
         finally:
-            connection.authorizer = _authorize
+            if self._authorizer is not None:
+                connection.authorizer = self._authorizer
+
+    @contextmanager
+    def reading(self, memory: Memory, *, seconds_max: float) -> Iterator[None]:
+        """One snapshot of all files for the `select`s inside; only of a connection for own statements.
+
+        Raises:
+            QueryError: 500 it took longer than `seconds_max`, or a file cannot be read.
+        """
+        connection = self._connection
+        self._deadline = time.monotonic() + seconds_max
+        self._answered.forget()
+        try:
+            connection.execute("BEGIN")
+            self.load(memory)
+            yield
+        except apsw.InterruptError:
+            raise QueryError(500, f"reading took longer than {seconds_max:g} s and was stopped") from None
+        except apsw.Error as error:
+            raise QueryError(500, f"cannot read the partitions: {error}") from error
+        finally:
+            self._deadline = 0.0
+            if connection.in_transaction:
+                connection.execute("COMMIT")
+
+    def select(self, sql: str, values: Sequence[SqlValue] = ()) -> Iterator[tuple[Any, ...]]:
+        """The rows, one by one, of the types that the schema gives their columns. Inside `reading`."""
+        return self._connection.execute(sql, values)
 
     def run(
         self, sql: str, *, seconds_max: float, rows_max: int, bytes_max: int
@@ -169,7 +204,7 @@ class Connection:
         try:
             return [str(row[3]) for row in self._connection.execute(f"EXPLAIN QUERY PLAN {sql}")]
         finally:
-            self._connection.authorizer = _authorize
+            self._connection.authorizer = self._authorizer
 
     def _is_late(self) -> bool:
         return 0.0 < self._deadline < time.monotonic()

@@ -20,10 +20,11 @@ from holdfast.admin.server import AdminServer
 from holdfast.ingress.exchange import IngressLimits
 from holdfast.ingress.server import IngressServer
 from holdfast.invoker.http import HttpClient
+from holdfast.query.reads import Reads
 from holdfast.query.runner import QueryRunner
 from holdfast.server.config import Config, parse_bind
 from holdfast.server.data_dir import DataDir
-from holdfast.server.live import live_attempts
+from holdfast.server.live import live_attempts, live_attempts_at
 from holdfast.server.node import Node
 from holdfast.timers.clock import Clock, WallClock
 
@@ -66,17 +67,17 @@ class Server:
         node = await Node.start(config, data_dir, loop, self._clock, http, self._on_fatal)
         closing.push_async_callback(node.stop)
         engine, catalog = node.engine, node.catalog
-        query = QueryRunner(
-            [data_dir.partition_file(p.index) for p in node.partitions],
-            catalog,
-            lambda: live_attempts(node.runner),
-        )
+        files = [data_dir.partition_file(p.index) for p in node.partitions]
+        query = QueryRunner(files, catalog, lambda: live_attempts(node.runner))
+        reads = Reads(files, lambda places: live_attempts_at(node.runner, places))
+        closing.callback(reads.close)
         ingress = IngressServer(engine, catalog, _ingress_limits(config), loop)
         host, port = parse_bind("ingress-bind", config.ingress_bind)
         self.ingress_port = await ingress.start(host, port)
         closing.push_async_callback(ingress.close, config.shutdown_grace / 1000)
         advertised = config.advertised_ingress or _uri(host, self.ingress_port)
-        app = create_app(engine, catalog, node.discovery, query, AdminSettings(ingress_endpoint=advertised))
+        settings = AdminSettings(ingress_endpoint=advertised)
+        app = create_app(engine, catalog, node.discovery, query, settings, reads)
         admin = AdminServer(app)
         admin_host, admin_port = parse_bind("admin-bind", config.admin_bind)
         self.admin_port = await admin.start(admin_host, admin_port)

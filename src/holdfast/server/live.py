@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
+from holdfast.core.model import Row
+from holdfast.invoker.attempt import Attempt
 from holdfast.invoker.runner import Runner
 from holdfast.invoker.translate import await_tree
 from holdfast.protocol.errors import ProtocolError
@@ -14,18 +16,28 @@ from holdfast.storage.awaiting_json import encode_await
 
 def live_attempts(runner: Runner) -> Iterable[LiveAttempt]:
     """A snapshot of the attempts under way."""
-    return [
-        LiveAttempt(
-            id=attempt.invocation.id,
-            retry_count=attempt.retry_count,
-            in_flight=not attempt.finished,
-            last_start_at=attempt.started_ms,
-            deployment_id=attempt.deployment.id,
-            server=attempt.server,
-            awaiting_json=_awaiting(attempt.awaiting),
-        )
-        for attempt in runner.running
-    ]
+    return [_live(attempt) for attempt in runner.running]
+
+
+def live_attempts_at(runner: Runner, places: Collection[tuple[int, Row]] | None) -> Iterable[LiveAttempt]:
+    """The same of the invocations at these partitions and rows; of all, without what they wait for, when
+    `places` is None: reading a thousand trees would hold up the loop."""
+    if places is None:
+        return [_live(attempt, with_awaiting=False) for attempt in runner.running]
+    found = [runner.attempt_at(partition, row) for partition, row in places]
+    return [_live(attempt) for attempt in found if attempt is not None]
+
+
+def _live(attempt: Attempt, *, with_awaiting: bool = True) -> LiveAttempt:
+    return LiveAttempt(
+        id=attempt.invocation.id,
+        retry_count=attempt.retry_count,
+        in_flight=not attempt.finished,
+        last_start_at=attempt.started_ms,
+        deployment_id=attempt.deployment.id,
+        server=attempt.server,
+        awaiting_json=_awaiting(attempt.awaiting) if with_awaiting else None,
+    )
 
 
 def _awaiting(hint: bytes | None) -> str | None:

@@ -1,0 +1,243 @@
+"""An invocation's journal as a timeline: which rows are read, and how they come together.
+
+A journal is a list of commands and of notifications, in the order they were stored. A page is the commands
+after an index with their answers, however late those came, and the answers after that index to commands
+before it: so `after` fetches the next page and, later, what has changed since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import msgspec
+
+from holdfast.admin.entries import (
+    Ref,
+    answer,
+    answer_bytes,
+    awaited_signals,
+    command_entry,
+    signal_entry,
+    signal_entry_index,
+    value_bytes,
+)
+from holdfast.admin.invocation_list import Found
+from holdfast.admin.invocation_shapes import Attempt, Entry, Payload, Timeline, instant, payload
+from holdfast.protocol.framing import MessageType
+from holdfast.protocol.state_commands import input_content
+from holdfast.query.connection import Connection
+from holdfast.query.reads import Place
+from holdfast.storage.keys import JOURNAL_SPAN
+
+COMMANDS_PER_PAGE = 2_000
+PAGE_BYTES_MAX = 16 * 1024 * 1024
+"""Of stored entries; a page with large ones ends early."""
+
+_SIGNAL = MessageType.SIGNAL_NOTIFICATION.value
+_CALL_ID = MessageType.CALL_INVOCATION_ID_COMPLETION.value
+_FIRST_NOTIFICATION = 0x8000
+_COLUMNS = "key, type, ref, callee, at, body"
+
+_Stored = tuple[int, int, Any, bytes | None, int, bytes]
+
+
+def read_timeline(connection: Connection, found: Found, after: int) -> Timeline:
+    """The page of entries after index `after` (-1: from the start)."""
+    entries, following = read_entries(connection, found, after)
+    attempts = read_attempts(found)
+    given = None if found.stored.journal_purged else _input(connection, found.place)
+    return Timeline(found.summary, given, _output(connection, found), attempts, entries, following)
+
+
+def read_entries(connection: Connection, found: Found, after: int) -> tuple[list[Entry], int | None]:
+    """Entries new or changed after an index, and the index that the next page comes after."""
+    return _Page(connection, found, after).read()
+
+
+def read_attempts(found: Found) -> list[Attempt]:
+    """The attempts, oldest first."""
+    s = found.stored
+    if s.attempt_started_at is not None:
+        return [Attempt(1, instant(s.attempt_started_at), None, "running", s.deployment, None)]
+    if s.completed_at is not None and s.running_at is not None and not s.journal_purged:
+        return [Attempt(1, instant(s.running_at), instant(s.completed_at), "completed", s.deployment, None)]
+    return []
+
+
+def read_whole(connection: Connection, place: Place, index: int) -> tuple[bytes | None, bytes | None] | None:
+    """Input and value of the entry at a journal index, uncut; None when there is no such entry."""
+    partition, row = place
+    first = row * JOURNAL_SPAN
+    if not 0 <= index < JOURNAL_SPAN:
+        return None
+    for type_, ref, body in list(
+        connection.select(f"SELECT type, ref, body FROM p{partition}.journal WHERE key = ?", (first + index,))
+    ):
+        if type_ >= _FIRST_NOTIFICATION:
+            return None, answer_bytes(body)
+        given, value = value_bytes(type_, body)
+        if ref is not None:
+            for (answered,) in list(
+                connection.select(
+                    f"SELECT body FROM p{partition}.journal WHERE key BETWEEN ? AND ? AND type >= 0x8000 "
+                    f"AND type != {_SIGNAL} AND type != {_CALL_ID} AND ref = ? LIMIT 1",
+                    (first + index + 1, first + JOURNAL_SPAN - 1, ref),
+                )
+            ):
+                value = answer_bytes(answered)
+        return given, value
+    return None
+
+
+def read_signal(connection: Connection, place: Place, signal: Ref) -> bytes | None:
+    """The value that the latest signal of this number or name brought."""
+    partition, row = place
+    for (body,) in list(
+        connection.select(
+            f"SELECT body FROM p{partition}.journal WHERE key BETWEEN ? AND ? AND type = {_SIGNAL} "
+            "AND ref = ? ORDER BY key DESC LIMIT 1",
+            (row * JOURNAL_SPAN, (row + 1) * JOURNAL_SPAN - 1, signal),
+        )
+    ):
+        return answer_bytes(body)
+    return None
+
+
+class _Page:
+    """One page being put together."""
+
+    def __init__(self, connection: Connection, found: Found, after: int) -> None:
+        partition, row = found.place
+        self._connection = connection
+        self._found = found
+        self._table = f"p{partition}.journal"
+        self._first = row * JOURNAL_SPAN
+        self._last = self._first + JOURNAL_SPAN - 1
+        self._after = after
+        self._bytes = 0
+        self._entries: dict[int, Entry] = {}
+        self._open: dict[int, Entry] = {}
+        """Commands without an answer yet, by what the answer will refer to."""
+        self._answers: dict[int, _Stored] = {}
+        """Answers to commands before the page."""
+        self._signals: list[_Stored] = []
+
+    def read(self) -> tuple[list[Entry], int | None]:
+        following = self._walk()
+        if following is not None and self._open:
+            self._look_ahead(following)
+        if self._answers:
+            self._look_back()
+        self._add_signals()
+        return sorted(self._entries.values(), key=lambda e: e.index), following
+
+    def _walk(self) -> int | None:
+        commands = 0
+        rows = self._connection.select(
+            f"SELECT {_COLUMNS} FROM {self._table} WHERE key BETWEEN ? AND ? ORDER BY key",
+            (self._first + self._after + 1, self._last),
+        )
+        for stored in rows:
+            key, type_, ref, callee, at, body = stored
+            index: int = key - self._first
+            if type_ < _FIRST_NOTIFICATION:
+                entry = command_entry(index, type_, body, callee, at)
+                self._entries[index] = entry
+                if entry.state == "pending" and ref is not None:
+                    self._open[ref] = entry
+                commands += 1
+            elif type_ == _SIGNAL:
+                self._signals.append(stored)
+            elif type_ != _CALL_ID:
+                waiting = self._open.pop(ref, None)
+                if waiting is None:
+                    self._answers[ref] = stored
+                else:
+                    answer(waiting, body, at)
+            self._bytes += len(body)
+            if commands >= COMMANDS_PER_PAGE or self._bytes >= PAGE_BYTES_MAX:
+                return index
+        return None
+
+    def _look_ahead(self, index: int) -> None:
+        """Answers that came after the page's end."""
+        rows = self._connection.select(
+            f"SELECT ref, at, body FROM {self._table} WHERE key BETWEEN ? AND ? AND type >= 0x8000 "
+            f"AND type != {_SIGNAL} AND type != {_CALL_ID} AND ref IN (SELECT value FROM json_each(?))",
+            (self._first + index + 1, self._last, _listed(self._open)),
+        )
+        for ref, at, body in rows:
+            answer(self._open.pop(ref), body, at)
+
+    def _look_back(self) -> None:
+        """Commands before the page that were answered in it."""
+        rows = self._connection.select(
+            f"SELECT {_COLUMNS} FROM {self._table} WHERE key BETWEEN ? AND ? AND type < 0x8000 "
+            "AND ref IN (SELECT value FROM json_each(?))",
+            (self._first, self._first + self._after, _listed(self._answers)),
+        )
+        for key, type_, ref, callee, at, body in rows:
+            entry = command_entry(key - self._first, type_, body, callee, at)
+            if entry.state == "pending":
+                _, _, _, _, answered_at, answer_body = self._answers[ref]
+                answer(entry, answer_body, answered_at)
+                self._entries[entry.index] = entry
+
+    def _add_signals(self) -> None:
+        """What signals brought, and what is waited for. The latest under a number or name stands where the
+        wait for it stood; earlier ones, and cancellations, where they are in the journal."""
+        s, id_ = self._found.stored, self._found.stored.id
+        awaited = [] if s.completed_at is not None else awaited_signals(s.awaiting)
+        latest = {ref: key - self._first for key, _, ref, *_ in self._signals}
+        for key, _, ref, _, at, body in self._signals:
+            index = key - self._first
+            consumed = ref in awaited and (s.known is None or index < s.known)
+            own = latest[ref] != index or ref == 1 or (isinstance(ref, str) and consumed)
+            entry = signal_entry(id_, ref, self._before(index), index if own else None)
+            answer(entry, body, at)
+            self._entries[entry.index] = entry
+        for ref in awaited:
+            index = signal_entry_index(ref)
+            if index not in self._entries and not (isinstance(ref, int) and self._came(ref)):
+                self._entries[index] = signal_entry(id_, ref, self._before(s.known or JOURNAL_SPAN))
+
+    def _came(self, signal: int) -> bool:
+        """Whether a signal that is waited for came before this page: an awakeable is completed once."""
+        sql = (
+            f"SELECT 1 FROM {self._table} WHERE key BETWEEN ? AND ? AND type = {_SIGNAL} AND ref = ? LIMIT 1"
+        )
+        return bool(list(self._connection.select(sql, (self._first, self._last, signal))))
+
+    def _before(self, index: int) -> int:
+        """When the entry before an index was stored: since then, at the latest, it was waited for."""
+        for (at,) in list(
+            self._connection.select(
+                f"SELECT at FROM {self._table} WHERE key BETWEEN ? AND ? ORDER BY key DESC LIMIT 1",
+                (self._first, self._first + min(index, JOURNAL_SPAN) - 1),
+            )
+        ):
+            return int(at)
+        return self._found.stored.created_at
+
+
+def _listed(refs: Collection[int]) -> str:
+    return msgspec.json.encode(list(refs)).decode()
+
+
+def _input(connection: Connection, place: Place) -> Payload | None:
+    partition, row = place
+    sql = f"SELECT body FROM p{partition}.journal WHERE key = ?"
+    for (body,) in list(connection.select(sql, (row * JOURNAL_SPAN,))):
+        return payload(input_content(body))
+    return None
+
+
+def _output(connection: Connection, found: Found) -> Payload | None:
+    if not found.stored.has_value:
+        return None
+    partition, row = found.place
+    sql = f"SELECT result_value FROM p{partition}.invocation WHERE row = ?"
+    for (value,) in list(connection.select(sql, (row,))):
+        return payload(value)
+    return None
