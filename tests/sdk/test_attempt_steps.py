@@ -60,6 +60,28 @@ def test_a_result_in_the_journal_is_taken_from_there() -> None:
     assert fed.result() == "stored"
 
 
+def test_it_replays_until_the_journal_is_through() -> None:
+    """Goal: what is new is not taken for a replay because more that is new waits behind it. Method: two
+    results from the journal, then two that come at once."""
+
+    async def handler(ctx: Context) -> list[bool]:
+        seen: list[bool] = [ctx.is_replaying]
+
+        async def look(action: Any) -> None:
+            await ctx.run(action)
+            seen.append(ctx.is_replaying)
+
+        for _ in range(2):
+            await asyncio.gather(look(step), look(other_step))
+        return seen
+
+    fed = served(handler).begin(
+        b"", RUN(1, "step"), RUN(2, "other_step"), run_done(1, "done"), run_done(2, "other")
+    )
+    fed.finish_step().finish_step()
+    assert fed.feed(ack(3), ack(4)).result() == [True, True, False, False, False]
+
+
 def test_a_terminal_failure_in_the_journal_is_raised() -> None:
     async def handler(ctx: Context) -> str:
         try:

@@ -195,8 +195,7 @@ class Context(ContextBase):
     def is_replaying(self) -> bool:
         """Whether what the handler does now is known from an earlier attempt. For logging: decide nothing by
         it."""
-        machine = self._commands.attempt.machine
-        return machine.replaying or machine.has_notifications
+        return self._commands.attempt.machine.recalling
 
     # Other handlers.
 

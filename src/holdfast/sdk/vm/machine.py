@@ -131,6 +131,8 @@ class Machine:
         self._decode_payload = decode_payload
         self._decoder = FrameDecoder(max_message_bytes)
         self._replay_left = -1
+        self._recalled = 0
+        """Notifications of the replay that have not been handed out."""
         self._stored: deque[tuple[int, bytes]] = deque()
         self._notifications: deque[tuple[int, bytes]] = deque()
         self._out: list[bytes] = []
@@ -195,6 +197,7 @@ class Machine:
             self._stored.append((type_, body))
         elif is_notification(type_):
             self._notifications.append((type_, body))
+            self._recalled += 1
         else:
             raise ProtocolError(f"the replay holds {type_name(type_)}; expected commands and notifications")
         self._replay_left -= 1
@@ -221,6 +224,8 @@ class Machine:
         if not self._notifications:
             return None
         type_, body = self._notifications.popleft()
+        if self._recalled:
+            self._recalled -= 1  # the replay came first
         if type_ == _ACK:
             # The usual ack is 08 id.
             usual = len(body) == 2 and body[0] == 0x08 and body[1] < 128
@@ -233,6 +238,11 @@ class Machine:
         if template.result is None:
             raise ProtocolError(f"notification {type_name(type_)} carries no result")
         return Notification(template.completion_id, template.result, template.signal_id, template.signal_name)
+
+    @property
+    def recalling(self) -> bool:
+        """Whether an earlier attempt has come further than this one."""
+        return bool(self._stored) or self._recalled > 0
 
     @property
     def has_notifications(self) -> bool:
