@@ -12,8 +12,8 @@ import pytest
 from openai.types.chat import ChatCompletionMessageParam
 from openai.types.responses import ResponseFunctionToolCall, ResponseInputParam
 
-from holdfast.testing.llm.script import Message, Script, ScriptError, load, newest_text
 from holdfast.testing.llm import Endpoint
+from holdfast.testing.llm.script import Message, Script, ScriptError, load, newest_text
 
 RULES = [
     {

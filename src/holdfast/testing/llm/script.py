@@ -83,7 +83,7 @@ class Reply:
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     error: str = "scripted"
-    delay_s: float = 0.0
+    delay_s: float | None = None
     piece_delay_s: float | None = None
     cut_after: int | None = None
     body: str | None = None

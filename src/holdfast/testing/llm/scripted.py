@@ -23,6 +23,7 @@ class ScriptedLLM:
         script: rules (see `holdfast.testing.llm.script`), a file of them, or a `Script`.
         port: 0 for a free one.
         piece_delay_s: wait after each piece of a stream, to watch it or to kill it half way.
+        delay_s: wait before each answer whose reply does not say.
     Attributes:
         url: `http://127.0.0.1:PORT`; Anthropic's base URL. OpenAI's is `openai_url`.
     Raises:
@@ -35,12 +36,13 @@ class ScriptedLLM:
         *,
         port: int = 0,
         piece_delay_s: float = 0.0,
+        delay_s: float = 0.0,
     ) -> None:
         if isinstance(script, Path):
             script = load(script)
         elif not isinstance(script, Script):
             script = read(list(script))
-        self._endpoint = Endpoint(("127.0.0.1", port), script, None, piece_delay_s)
+        self._endpoint = Endpoint(("127.0.0.1", port), script, None, piece_delay_s, delay_s)
         self._thread = Thread(
             target=self._endpoint.serve_forever,
             kwargs={"poll_interval": 0.01},
@@ -63,6 +65,11 @@ class ScriptedLLM:
     def calls(self) -> list[Call]:
         """Every call a rule answered, oldest first, with path, turn, rule, status and body."""
         return list(self._endpoint.calls)
+
+    @property
+    def answered(self) -> int:
+        """How many answers were sent, to callers that were still there."""
+        return sum(call.answered for call in self._endpoint.calls)
 
     @property
     def requests(self) -> list[Json]:

@@ -5,6 +5,7 @@ through the answer has still made a call.
 """
 
 import json
+import select
 import socket
 import struct
 import time
@@ -19,12 +20,15 @@ from typing import Final, Protocol, cast
 import holdfast.testing.llm.chat as chat
 import holdfast.testing.llm.messages as messages
 import holdfast.testing.llm.responses as responses
-from holdfast.testing.llm.script import Message, Reply, Rule, Script, ScriptError, turns_so_far
+from holdfast.testing.llm.script import Message, Reply, Script, ScriptError, turns_so_far
 from holdfast.testing.llm.wire import BadRequest, Json, fields, fingerprint
 
 REQUEST_BYTES_MAX: Final = 16 * 1024 * 1024
 CALLS_KEPT_MAX: Final = 100_000
 """Calls beyond are answered and logged, and no longer kept in memory."""
+
+
+UNLOGGED: Final = frozenset(["headers", "body", "answered"])
 
 
 class Dialect(Protocol):
@@ -54,7 +58,7 @@ DIALECTS: Final[dict[str, Dialect]] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass
 class Call:
     """One request for an answer, as it was read.
 
@@ -67,6 +71,8 @@ class Call:
         conversation: a fingerprint; equal ones are the same question asked again.
         headers: names in lower case.
         body: the request's JSON.
+        answered: whether the answer was sent; not so while it is delayed, and never when the caller hung up
+            before.
     """
 
     time_s: float
@@ -78,6 +84,7 @@ class Call:
     conversation: str
     headers: dict[str, str]
     body: Json
+    answered: bool = False
 
 
 class Endpoint(ThreadingHTTPServer):
@@ -86,7 +93,8 @@ class Endpoint(ThreadingHTTPServer):
     Args:
         address: host and port, 0 for a free one.
         log: a file to append one JSON line per call to, without headers and body.
-        piece_delay_s: wait after each piece of a stream whose reply does not say.
+        piece_delay_s, delay_s: wait after each piece of a stream, and before an answer, where the reply does
+            not say.
     Attributes:
         calls: every call that a rule answered, in the order in which they were read.
     """
@@ -100,9 +108,11 @@ class Endpoint(ThreadingHTTPServer):
         script: Script,
         log: Path | None = None,
         piece_delay_s: float = 0.0,
+        delay_s: float = 0.0,
     ) -> None:
         super().__init__(address, Exchange)
         self.script = script
+        self.delay_s = delay_s
         self.piece_delay_s = piece_delay_s
         self.calls: list[Call] = []
         self.closing = Event()
@@ -112,7 +122,7 @@ class Endpoint(ThreadingHTTPServer):
 
     def take(
         self, path: str, headers: dict[str, str], request: Json
-    ) -> tuple[tuple[Message, ...], Rule, Reply]:
+    ) -> tuple[tuple[Message, ...], Call, Reply]:
         """Find the answer to a call and record it.
 
         Raises:
@@ -139,12 +149,10 @@ class Endpoint(ThreadingHTTPServer):
             if len(self.calls) < CALLS_KEPT_MAX:
                 self.calls.append(call)
             if self._log is not None:
-                shown = {
-                    name: value for name, value in asdict(call).items() if name not in ("headers", "body")
-                }
+                shown = {name: value for name, value in asdict(call).items() if name not in UNLOGGED}
                 with self._log.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(shown) + "\n")
-        return spoken, rule, reply
+        return spoken, call, reply
 
     def server_close(self) -> None:
         """Stop listening; answers that are being delayed end at once."""
@@ -187,12 +195,17 @@ class Exchange(BaseHTTPRequestHandler):
         try:
             request = self.read_request()
             headers = {name.lower(): value for name, value in self.headers.items()}
-            spoken, _, reply = self.server.take(path, headers, request)
+            spoken, call, reply = self.server.take(path, headers, request)
         except (BadRequest, ScriptError) as error:
             self.send_json(400, dialect.problem(400, type(error).__name__, str(error)))
             return
-        if reply.delay_s:
-            self.server.closing.wait(reply.delay_s)
+        delay_s = self.server.delay_s if reply.delay_s is None else reply.delay_s
+        if delay_s:
+            self.server.closing.wait(delay_s)
+        if self.hung_up():
+            self.close_connection = True
+            return
+        call.answered = True
         if reply.status >= 400:
             self.send_json(
                 reply.status, dialect.problem(reply.status, reply.error, reply.text or reply.error), reply
@@ -203,6 +216,14 @@ class Exchange(BaseHTTPRequestHandler):
             self.send_stream(dialect.stream(request, spoken, reply), reply)
         else:
             self.send_json(reply.status, dialect.answer(request, spoken, reply), reply)
+
+    def hung_up(self) -> bool:
+        """Whether the caller has closed the connection; clients do not send ahead of an answer."""
+        readable, _, _ = select.select([self.connection], [], [], 0)
+        try:
+            return bool(readable) and not self.connection.recv(1, socket.MSG_PEEK)
+        except OSError:
+            return True
 
     def read_request(self) -> Json:
         """The request's JSON body. Raises BadRequest when it is missing, too large or not JSON."""
