@@ -37,6 +37,7 @@ TABLES = (
     "sys_invocation_state",
     "sys_journal",
     "sys_journal_events",
+    "holdfast_step_metadata",
     "sys_inbox",
     "sys_keyed_service_status",
     "sys_promise",

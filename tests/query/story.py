@@ -10,6 +10,7 @@ from holdfast.core.commands import (
     AttemptError,
     Call,
     CompletePromise,
+    Described,
     End,
     GetPromise,
     Output,
@@ -113,7 +114,13 @@ def tell(world: World) -> Story:
 
     step = Plain(0x411, RunCommandMessage(1, "step").encode(), 1)
     ran = RunProposal(1, Success(b'{"v":1}'), True)
-    done = started("greet", step, ran, _output(b'"hi"'), End(), trace_parent=TRACE)
+
+    def about(item: Plain | RunProposal, metadata: bytes) -> Described:
+        return Described(item, 1, metadata, RetryPolicy(), 0.0)
+
+    asked = about(step, b'{"kind":"model","model":"m-1","tokens_in":"many"}')
+    answered = about(ran, b'{"tokens_in":7,"tokens_out":3}')
+    done = started("greet", asked, answered, _output(b'"hi"'), End(), trace_parent=TRACE)
     failed = started("fail", _failure(409, "Cancelled"), End())
     asleep = Suspend(Await((1,), (1, 17), ("mysig",)), 2)
     suspended = started("awk", _sleep(world.now_ms + DAY_MS, 1), asleep)

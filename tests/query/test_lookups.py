@@ -33,6 +33,7 @@ ID_TABLES = [
     "sys_invocation_state",
     "sys_journal",
     "sys_journal_events",
+    "holdfast_step_metadata",
 ]
 
 

@@ -177,6 +177,22 @@ def test_state_and_its_object(world: World, story: Story) -> None:
     assert (waiting["id"], waiting["service_key"]) == (story.texts["pending"], "k2")
 
 
+def test_what_services_said_about_steps(world: World, story: Story) -> None:
+    """Also by a column's own name, as it is asked for in other tables."""
+    of = story.texts["done"]
+    rows = world.query(f"SELECT * FROM holdfast_step_metadata WHERE invocation_id = '{of}'")
+    assert rows == world.query("SELECT * FROM holdfast_step_metadata")
+    [row] = rows
+    assert (row["id"], row["invocation_id"], row["entry_index"], row["completion_id"]) == (of, of, 1, 1)
+    assert json.loads(row["metadata"]) == {
+        "kind": "model",
+        "model": "m-1",
+        "tokens_in": 7,
+        "tokens_out": 3,
+    }
+    assert (row["model"], row["tokens_in"], row["tokens_out"]) == ("m-1", 7, 3)
+
+
 def test_promises_completed_and_awaited(world: World, story: Story) -> None:
     rows = world.query("SELECT * FROM sys_promise WHERE service_name = 'Flow' ORDER BY key")
     common = {"partition_key": rows[0]["partition_key"], "service_name": "Flow", "service_key": "w1"}

@@ -23,6 +23,7 @@ _EMPTY = ("object_lock", "inbox", "timer", "waiter", "outbox")
 _TABLES = (
     "meta", "invocation", "invocation_alias", "journal", "event", "state", "object_lock", "inbox", "promise",
     "promise_listener", "waiter", "timer", "outbox",
+    "step_metadata",
 )  # fmt: skip
 _SIGNAL = int(MessageType.SIGNAL_NOTIFICATION)
 _PROMISE_KINDS: dict[int, type[m.GetPromiseCommandMessage] | type[m.CompletePromiseCommandMessage]] = {

@@ -25,6 +25,7 @@ def _write(tables: PartitionTables, row: int) -> None:
     """Something into every kind of table."""
     tables.journal.append_input(Row(row), b"input", 1)
     tables.journal.append_event(Row(row), 0, 1, "Paused", {"ty": "Paused"})
+    tables.step_metadata.put(Row(row), 1, 1, b"{}")
     tables.state.set("o/k", b"key", b"value")
     tables.objects.lock("o/k", Row(row))
     tables.objects.enqueue("o/k", Row(row))

@@ -296,7 +296,7 @@ def _narrow(condition: exp.Expr, scope: Scope) -> None:
 
 def _narrow_reference(reference: Reference, column: str, values: frozenset[str]) -> None:
     key = reference.table.key
-    if key is Key.INVOCATION and column == "id":
+    if key is Key.INVOCATION and column in ("id", "invocation_id"):
         reference.ids = values if reference.ids is None else reference.ids & values
     elif key is Key.OBJECT and column == "service_name":
         reference.services = values if reference.services is None else reference.services & values

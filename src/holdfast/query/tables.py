@@ -287,6 +287,35 @@ _SYS_JOURNAL_EVENTS = Table(
     Key.INVOCATION,
 )
 
+
+def _told(name: str, kind: str) -> str:
+    """A member of the metadata, where it is of this JSON type. What services write is only known to be an
+    object: nested deeper than SQLite reads, it counts as telling nothing."""
+    return (
+        f"CASE WHEN json_valid(m.metadata) THEN CASE WHEN json_type(m.metadata, '$.{name}') = '{kind}' "
+        f"THEN m.metadata ->> '$.{name}' END END"
+    )
+
+
+_STEP_METADATA = Table(
+    {
+        "partition_key": _PARTITION_KEY,
+        "id": _ID,
+        "invocation_id": _ID,
+        "entry_index": _number("m.entry_index"),
+        "completion_id": _number(f"m.key - i.row * {JOURNAL_SPAN}"),
+        "metadata": _text("m.metadata"),
+        "model": _text(_told("model", "text")),
+        "tokens_in": _number(f"CAST({_told('tokens_in', 'integer')} AS INTEGER)"),
+        "tokens_out": _number(f"CAST({_told('tokens_out', 'integer')} AS INTEGER)"),
+    },
+    # CROSS JOIN as above; `flags` spares a look-up for the many invocations without.
+    "{p}.invocation i CROSS JOIN {p}.step_metadata m ON i.flags & 2 AND m.key BETWEEN "
+    f"i.row * {JOURNAL_SPAN} AND i.row * {JOURNAL_SPAN} + {JOURNAL_SPAN - 1}",
+    Key.INVOCATION,
+)
+"""What services said about their steps: an extension of this server's own."""
+
 # ---------------------------------------------------------------- objects
 
 _OBJECT: dict[str, Column] = {
@@ -376,6 +405,7 @@ TABLES: dict[str, Table] = {
     "sys_invocation_state": _SYS_INVOCATION_STATE,
     "sys_journal": _SYS_JOURNAL,
     "sys_journal_events": _SYS_JOURNAL_EVENTS,
+    "holdfast_step_metadata": _STEP_METADATA,
     "sys_deployment": _SYS_DEPLOYMENT,
     "sys_service": _SYS_SERVICE,
     "sys_inbox": _SYS_INBOX,

@@ -28,6 +28,7 @@ from holdfast.protocol.versions import VERSION_MAX
 from holdfast.sdk.errors import UsageError
 from holdfast.sdk.journal_file import StoredEntry, StoredJournal
 from holdfast.server.node import Node
+from holdfast.storage.step_metadata import step_metadata_of
 from holdfast.testing.journal import InvocationView, Journal, decoded
 
 ENTRIES_SHOWN_MAX = 5
@@ -89,6 +90,7 @@ def journal_of(partition: PartitionLoop, invocation: Invocation) -> Journal:
     """The journal as it is stored, with the object's state."""
     target = invocation.target
     state = {} if target.key is None else partition.tables.state.all(target.object)
+    told = step_metadata_of(partition.tables.database.rows, invocation.row)
     return Journal(
         StoredJournal(
             service=target.service,
@@ -101,7 +103,8 @@ def journal_of(partition: PartitionLoop, invocation: Invocation) -> Journal:
             entries=tuple(
                 StoredEntry(type_, body) for type_, body in partition.tables.journal.frames(invocation.row)
             ),
-        )
+        ),
+        {index: described.metadata for index, described in told.items()},
     )
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import Any, overload
 
 from holdfast.protocol import messages as wire
 from holdfast.protocol.framing import is_notification, type_name
@@ -32,6 +32,7 @@ class JournalEntry:
             called handler. Empty when there is nothing to say.
         value: the payload: input, output, argument, result, state. JSON is decoded, other bytes are as they
         are. failure: the terminal error it ended with.
+        metadata: what the step said about itself (`holdfast.step(metadata=..., describe=...)`).
     """
 
     index: int
@@ -40,6 +41,7 @@ class JournalEntry:
     name: str
     value: object
     failure: TerminalError | None
+    metadata: Mapping[str, Any] | None = None
 
     def __str__(self) -> str:
         arrow = "<-" if self.is_notification else "  "
@@ -50,15 +52,25 @@ class JournalEntry:
             parts.append(f"failed: {self.failure}")
         elif self.value is not None:
             parts.append(f"{self.value!r:.120}")
+        if self.metadata is not None:
+            parts.append(f"about: {json.dumps(self.metadata)[:METADATA_CHARS_SHOWN]}")
         return " ".join(parts)
+
+
+METADATA_CHARS_SHOWN = 120
+_NO_METADATA: Mapping[int, Mapping[str, Any]] = {}
 
 
 class Journal(Sequence[JournalEntry]):
     """The entries of one invocation, by index. Its text is a table to read."""
 
-    def __init__(self, stored: StoredJournal) -> None:
+    def __init__(
+        self, stored: StoredJournal, metadata: Mapping[int, Mapping[str, Any]] = _NO_METADATA
+    ) -> None:
         self.stored = stored
-        self._entries = tuple(_read(index, entry) for index, entry in enumerate(stored.entries))
+        self._entries = tuple(
+            _read(index, entry, metadata.get(index)) for index, entry in enumerate(stored.entries)
+        )
 
     @overload
     def __getitem__(self, index: int) -> JournalEntry: ...
@@ -123,13 +135,13 @@ def decoded(data: bytes) -> object:
         return data
 
 
-def _read(index: int, entry: StoredEntry) -> JournalEntry:
+def _read(index: int, entry: StoredEntry, metadata: Mapping[str, Any] | None) -> JournalEntry:
     notification = is_notification(entry.type)
     message = (
         wire.NotificationTemplate.decode(entry.body) if notification else wire.decode(entry.type, entry.body)
     )
     value, failure = _result(message)
-    return JournalEntry(index, type_name(entry.type), notification, _name(message), value, failure)
+    return JournalEntry(index, type_name(entry.type), notification, _name(message), value, failure, metadata)
 
 
 def _name(message: object) -> str:
