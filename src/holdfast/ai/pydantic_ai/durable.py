@@ -27,7 +27,7 @@ from pydantic_ai.tools import (
 )
 
 from holdfast.ai.approval import Decision, approval
-from holdfast.ai.pydantic_ai.ending import ends_for_good
+from holdfast.ai.pydantic_ai.ending import for_good
 from holdfast.ai.pydantic_ai.operations import StepBackend
 from holdfast.ai.pydantic_ai.options import KEY, ToolOptions
 from holdfast.ai.strict import in_handler
@@ -141,8 +141,12 @@ class Durable(BaseDurabilityCapability[AgentDepsT]):
         """Run the agent as a handler's code."""
         if not self.in_durable_context:
             return await super().wrap_run(ctx, handler=handler)
-        with AbstractAgent.using_thread_executor(_INLINE), ends_for_good():
+        with AbstractAgent.using_thread_executor(_INLINE):
             return await super().wrap_run(ctx, handler=handler)
+
+    async def on_run_error(self, ctx: RunContext[AgentDepsT], *, error: BaseException) -> AgentRunResult[Any]:
+        """Raise it; for good, if a replay would raise it again."""
+        raise for_good(error) if self.in_durable_context else error
 
     async def handle_deferred_tool_calls(
         self, ctx: RunContext[AgentDepsT], *, requests: DeferredToolRequests

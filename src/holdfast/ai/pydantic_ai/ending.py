@@ -1,7 +1,5 @@
 """Runs that end for good: errors of the agent's own that every replay would raise again."""
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from typing import cast
 
 from pydantic_ai.exceptions import AgentRunError, UnexpectedModelBehavior, UsageLimitExceeded
@@ -12,18 +10,14 @@ FOR_GOOD = (UnexpectedModelBehavior, UsageLimitExceeded)
 """What the run makes of answers that are journaled: of the same answers, always the same."""
 
 
-@contextmanager
-def ends_for_good() -> Generator[None]:
-    """What is raised inside and will be raised by every replay is a `TerminalError` too.
+def for_good(error: BaseException) -> BaseException:
+    """The error to raise: what every replay will raise again is a `TerminalError` too.
 
     It stays what it is, so `except UsageLimitExceeded` goes on to work in handlers.
     """
-    try:
-        yield
-    except FOR_GOOD as error:
-        if isinstance(error, TerminalError):
-            raise
-        raise _terminal(error) from error
+    if isinstance(error, FOR_GOOD) and not isinstance(error, TerminalError):
+        return _terminal(error)
+    return error
 
 
 _kinds: dict[type[AgentRunError], type[TerminalError]] = {}
@@ -38,4 +32,4 @@ def _terminal(error: AgentRunError) -> TerminalError:
     terminal = kind.__new__(kind)
     terminal.__dict__.update(error.__dict__)
     TerminalError.__init__(terminal, str(error))
-    return terminal
+    return terminal.with_traceback(error.__traceback__)
