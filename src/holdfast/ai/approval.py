@@ -10,6 +10,7 @@ Nobody is told "approved" whose word came too late, and a word that came in time
 """
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
@@ -80,7 +81,7 @@ async def approval(
     """
     context = current()
     timeout_s = None if timeout is None else seconds_of(timeout, "timeout")
-    awakeable = context.awakeable()
+    awakeable = context.awakeable(bytes)
 
     async def ask() -> dict[str, Json]:
         if notify is not None:
@@ -109,7 +110,13 @@ async def approval(
         return Decision("denied", bounded_text(error.message, REASON_BYTES_MAX))
 
 
-def _decision(answer: object) -> Decision:
+def _decision(data: bytes) -> Decision:
+    # Read here, not by the awakeable's type: what a person sent must never be what an attempt fails with.
+    shown = bounded_text(data.decode(errors="replace"), 200)
+    try:
+        answer = cast(object, json.loads(data))
+    except (ValueError, RecursionError):
+        answer = None
     if isinstance(answer, bool):
         return Decision("approved" if answer else "denied")
     if isinstance(answer, Mapping):
@@ -123,7 +130,6 @@ def _decision(answer: object) -> Decision:
                 bounded_text(str(fields.get("by") or ""), REASON_BYTES_MAX),
                 cast("Mapping[str, Any] | None", arguments),
             )
-    shown = bounded_text(repr(cast(object, answer)), 200)
     return Decision(
         "denied",
         f"the answer could not be read: {shown}; expected true, false or an object "

@@ -12,8 +12,7 @@ long, ends the step for good, since running a tool again would repeat its effect
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from inspect import signature
-from typing import Any, Final, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from holdfast.ai.errors import as_step_error
 from holdfast.ai.metadata import Json, bounded_arguments, bounded_messages
@@ -23,7 +22,7 @@ from holdfast.sdk.durations import Duration, seconds_of
 from holdfast.sdk.errors import SerdeError, TerminalError
 from holdfast.sdk.retry import Retry
 from holdfast.sdk.serde.api import Serde
-from holdfast.sdk.steps import Step, StepDecorator, step
+from holdfast.sdk.steps import Step, step
 
 T = TypeVar("T")
 
@@ -34,8 +33,6 @@ TOOL_RESULT_BYTES_MAX = 4 * 1024 * 1024
 
 MODEL_ANSWER_BYTES_MAX = 16 * 1024 * 1024
 """Answers with images or audio in them are large, so there is more room than for tools."""
-
-_DESCRIBED: Final = "metadata" in signature(step).parameters
 
 
 async def model_step(
@@ -204,9 +201,7 @@ def described_step(
     describe: Callable[[Any], Mapping[str, Json]] | None = None,
 ) -> Step[[], Any]:
     """A step with metadata, for `ctx.run`."""
-    options: dict[str, Any] = {"metadata": metadata, "describe": describe} if _DESCRIBED else {}
-    decorate: StepDecorator = step(name=name, retry=retry, serde=serde, **options)
-    return decorate(body)
+    return step(name=name, retry=retry, serde=serde, metadata=metadata, describe=describe)(body)
 
 
 def _quietly(name: str, describe: Callable[[T], Mapping[str, Json]]) -> Callable[[T], Mapping[str, Json]]:

@@ -29,8 +29,8 @@ are, also when they are no JSON.
 
 `"replies": [...]` in place of `"reply"` are given one after the other when the very same conversation is
 asked again, the last one for ever: how a provider that fails and recovers is written. A rule that has none of
-the conditions may be written as its reply alone; it then answers the turn of its place in the list, so that
-the shortest script is `[{"tool_calls": [...]}, {"text": "Done."}]`.
+the conditions answers the turn of its place in the list, and one may leave out `"reply":`, so that the
+shortest script is `[{"tool_calls": [...]}, {"text": "Done."}]`.
 """
 
 import json
@@ -229,14 +229,13 @@ def read(entries: object, origin: str = "the script") -> Script:
 
 def read_rule(number: int, entry: Mapping[str, object]) -> Rule:
     """One entry of the script's list, checked and compiled."""
+    conditional = (CONDITIONS - {"name"}) & set(entry)
+    turn = entry.get("turn") if conditional else number
     if "reply" in entry or "replies" in entry:
         unknown = set(entry) - CONDITIONS - {"reply", "replies"}
-        turn = entry.get("turn")
         replies = entry["replies"] if "replies" in entry else [entry["reply"]]
     else:
         unknown = set(entry) - CONDITIONS - REPLY_FIELDS
-        conditional = (CONDITIONS - {"name"}) & set(entry)
-        turn = entry.get("turn") if conditional else number
         replies = [{name: value for name, value in entry.items() if name in REPLY_FIELDS}]
     if unknown:
         raise ValueError(f"rule {number} has unknown fields {sorted(unknown)}")
