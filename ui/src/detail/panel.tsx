@@ -1,0 +1,349 @@
+/** What is selected in the timeline, whole: an entry, or the invocation itself. */
+
+import type { ComponentChildren } from "preact";
+import { api } from "../api/client";
+import type { Entry, Failure, Retry } from "../api/types";
+import { CopyButton } from "../components/basics";
+import { Icon } from "../components/icon";
+import { Code, JsonCode, MaybeJson, PayloadView } from "../components/payload";
+import { now } from "../lib/clock";
+import { at, clockTime, count, dateTime, duration } from "../lib/format";
+import { isWaitingForAnswer, KINDS, wordsOf } from "../lib/kinds";
+import { type EntryRow, entryStretch, type LaneRow, type Row } from "../lib/rows";
+import { links } from "../router";
+import { Conversation } from "./conversation";
+import { ResolveForm } from "./resolve";
+
+export function DetailPanel({ row, onClose }: { row: Row | null; onClose: (() => void) | null }) {
+  return (
+    <aside class="detail" aria-label="Details">
+      {row?.type === "entry" && <EntryDetail key={row.key} row={row} onClose={onClose} />}
+      {row?.type === "lane" && <InvocationDetail key={row.key} row={row} onClose={onClose} />}
+    </aside>
+  );
+}
+
+function Head(props: { kind: string; children: ComponentChildren; onClose: (() => void) | null }) {
+  return (
+    <header class={`detail-head kind-${props.kind}`}>
+      {props.children}
+      {props.onClose !== null && (
+        <button
+          type="button"
+          class="icon-button"
+          onClick={props.onClose}
+          aria-label="Close details"
+          title="Close (Escape)"
+        >
+          <Icon name="close" size={14} />
+        </button>
+      )}
+    </header>
+  );
+}
+
+const STATE_WORDS = { pending: "pending", done: "done", failed: "failed" };
+
+function EntryDetail({ row, onClose }: { row: EntryRow; onClose: (() => void) | null }) {
+  const { entry, branch, kind } = row;
+  const { verb, name } = wordsOf(entry);
+  const metadata = entry.metadata;
+  const isModel = metadata?.kind === "model";
+  const isTool = metadata?.kind === "tool";
+  return (
+    <>
+      <Head kind={kind} onClose={onClose}>
+        <span class="kind-icon">
+          <Icon name={kind} size={15} />
+        </span>
+        <div class="detail-title">
+          <h2 title={name}>{name === "" ? verb : name}</h2>
+          <span class="quiet">
+            {KINDS.find((candidate) => candidate.kind === kind)?.label} · entry{" "}
+            <span class="num">{entry.index}</span> ·{" "}
+            <span class={`state state-${entry.state}`}>{STATE_WORDS[entry.state]}</span>
+          </span>
+        </div>
+      </Head>
+      <div class="detail-body">
+        {isWaitingForAnswer(entry) && branch.summary?.completed_at === null && (
+          <ResolveForm invocation={branch.id} entry={entry} />
+        )}
+        {entry.failure !== null && <FailureView failure={entry.failure} />}
+        <Facts row={row} />
+        {isTool && metadata.arguments !== undefined && metadata.arguments !== null && (
+          <section class="detail-section">
+            <h3>Arguments</h3>
+            {typeof metadata.arguments === "string" ? (
+              <MaybeJson text={metadata.arguments} label="arguments" />
+            ) : (
+              <JsonCode value={metadata.arguments} label="arguments" />
+            )}
+          </section>
+        )}
+        {isModel && <Conversation metadata={metadata} />}
+        {entry.retries.length > 0 && <Retries retries={entry.retries} />}
+        {entry.input !== null && (
+          <PayloadView
+            payload={entry.input}
+            label="Input"
+            whole={api.wholePayload(branch.id, entry.index, "input")}
+          />
+        )}
+        {entry.value !== null && (
+          <PayloadView
+            payload={entry.value}
+            label={entry.type === "input" ? "Input" : entry.type === "state_get" ? "Value" : "Output"}
+            whole={api.wholePayload(branch.id, entry.index, "value")}
+          />
+        )}
+        {metadata !== null && Object.keys(metadata).length > 0 && (
+          <details class="detail-section" open={!isModel && !isTool}>
+            <summary>
+              <h3>Metadata</h3>
+            </summary>
+            <JsonCode value={metadata} label="metadata" />
+          </details>
+        )}
+      </div>
+    </>
+  );
+}
+
+function Line({ name, children }: { name: string; children: ComponentChildren }) {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
+    </div>
+  );
+}
+
+function Facts({ row }: { row: EntryRow }) {
+  const { entry, branch } = row;
+  const waits = entry.state === "pending" && branch.summary?.completed_at === null;
+  const stretch = entryStretch(branch, entry, waits ? now.value : at(entry.started_at));
+  const metadata = entry.metadata ?? {};
+  return (
+    <dl class="lines">
+      <Line name="Started">
+        <span class="num" title={dateTime(at(entry.started_at))}>
+          {clockTime(at(entry.started_at))}
+        </span>
+      </Line>
+      {stretch.to > stretch.from && (
+        <Line name={waits ? "So far" : "Duration"}>
+          <span class="num">{duration(stretch.to - stretch.from)}</span>
+        </Line>
+      )}
+      {entry.wake_at !== null && (
+        <Line name="Wakes">
+          <span class="num">{dateTime(at(entry.wake_at))}</span>
+        </Line>
+      )}
+      {typeof metadata.provider === "string" && (
+        <Line name="Provider">
+          {metadata.provider}
+          {typeof metadata.framework === "string" && <span class="quiet"> through {metadata.framework}</span>}
+        </Line>
+      )}
+      {(typeof metadata.tokens_in === "number" || typeof metadata.tokens_out === "number") && (
+        <Line name="Tokens">
+          <span class="num">
+            {count(Number(metadata.tokens_in ?? 0))} <span class="quiet">in ·</span>{" "}
+            {count(Number(metadata.tokens_out ?? 0))} <span class="quiet">out</span>
+          </span>
+        </Line>
+      )}
+      {typeof metadata.call_id === "string" && (
+        <Line name="Call id">
+          <Copied text={metadata.call_id} />
+        </Line>
+      )}
+      {entry.callee !== null && (
+        <Line name="Invocation">
+          <a href={links.invocation(entry.callee.id)} title={entry.callee.id}>
+            {entry.callee.target} <Icon name="chevron" size={12} />
+          </a>
+        </Line>
+      )}
+      {entry.awakeable_id !== null && (
+        <Line name="Awakeable">
+          <Copied text={entry.awakeable_id} />
+        </Line>
+      )}
+      {entry.promise !== null && (
+        <Line name="Promise">
+          <Copied text={entry.promise} />
+        </Line>
+      )}
+      {entry.signal !== null && (
+        <Line name="Signal">
+          <Copied text={entry.signal} />
+        </Line>
+      )}
+      {entry.retries.length > 0 && (
+        <Line name="Failed">
+          <span class="num warned">
+            {entry.retries.length} {entry.retries.length === 1 ? "time" : "times"}
+          </span>
+        </Line>
+      )}
+    </dl>
+  );
+}
+
+function Copied({ text }: { text: string }) {
+  return (
+    <span class="copied">
+      <span class="mono clip" title={text}>
+        {text}
+      </span>
+      <CopyButton text={text} what="it" />
+    </span>
+  );
+}
+
+function FailureView({ failure }: { failure: Failure }) {
+  const metadata = failure.metadata ?? null;
+  return (
+    <section class="detail-section">
+      <h3 class="failed">
+        Failure <span class="tag num">{String(failure.code)}</span>
+      </h3>
+      <Code text={failure.message} label="failure" />
+      {metadata !== null && Object.keys(metadata).length > 0 && (
+        <JsonCode value={metadata} label="failure metadata" />
+      )}
+    </section>
+  );
+}
+
+function Retries({ retries }: { retries: readonly Retry[] }) {
+  return (
+    <section class="detail-section">
+      <h3>
+        Failed attempts <span class="detail-note num">{retries.length}</span>
+      </h3>
+      <ol class="failures">
+        {retries.map((retry, index) => (
+          <FailedAttempt key={index} failed={retry} last={index === retries.length - 1} />
+        ))}
+      </ol>
+    </section>
+  );
+}
+
+function FailedAttempt({
+  failed,
+  last,
+}: {
+  failed: { at: string; code: number | string; message: string; stacktrace: string | null };
+  last: boolean;
+}) {
+  const [first, ...rest] = failed.message.split("\n");
+  const more = failed.stacktrace ?? (rest.length > 0 ? failed.message : null);
+  return (
+    <li class="failure">
+      <div class="failure-head">
+        <span class="num quiet">{clockTime(at(failed.at))}</span>
+        {failed.code !== "" && <span class="tag num">{String(failed.code)}</span>}
+      </div>
+      <div class="failure-message">{first}</div>
+      {more !== null && (
+        <details open={last}>
+          <summary>Stack</summary>
+          <Code text={more} label="stack" />
+        </details>
+      )}
+    </li>
+  );
+}
+
+const OUTCOME_WORDS = {
+  running: "running",
+  suspended: "suspended",
+  failed: "failed",
+  completed: "completed",
+  paused: "paused",
+  aborted: "aborted",
+};
+
+function InvocationDetail({ row, onClose }: { row: LaneRow; onClose: (() => void) | null }) {
+  const { branch } = row;
+  const summary = branch.summary;
+  if (summary === null) return null;
+  const failed = branch.attempts.flatMap((attempt) =>
+    attempt.error === null ? [] : [{ attempt, error: attempt.error }],
+  );
+  return (
+    <>
+      <Head kind="invocation" onClose={onClose}>
+        <span class="kind-icon">
+          <Icon name="invocation" size={15} />
+        </span>
+        <div class="detail-title">
+          <h2 title={summary.target}>{summary.target}</h2>
+          <span class="quiet">
+            Invocation · <span class="num">{count(summary.journal_length)}</span> journal entries
+          </span>
+        </div>
+      </Head>
+      <div class="detail-body">
+        {row.depth > 0 && (
+          <a class="button button-small" href={links.invocation(branch.id)}>
+            Open <Icon name="chevron" size={13} />
+          </a>
+        )}
+        {summary.failure !== null && <FailureView failure={summary.failure} />}
+        {branch.input !== null && (
+          <PayloadView payload={branch.input} label="Input" whole={api.wholePayload(branch.id, 0, "value")} />
+        )}
+        {branch.output !== null && (
+          <PayloadView
+            payload={branch.output}
+            label="Output"
+            whole={api.wholePayload(branch.id, outputIndex(branch.entries), "value")}
+          />
+        )}
+        {failed.length > 0 && (
+          <section class="detail-section">
+            <h3>
+              Failed attempts <span class="detail-note num">{failed.length}</span>
+            </h3>
+            <ol class="failures">
+              {failed.map(({ attempt, error }, index) => (
+                <FailedAttempt
+                  key={attempt.number}
+                  failed={{ ...error, at: attempt.ended_at ?? attempt.started_at }}
+                  last={index === failed.length - 1}
+                />
+              ))}
+            </ol>
+          </section>
+        )}
+        <section class="detail-section">
+          <h3>
+            Attempts <span class="detail-note num">{branch.attempts.length}</span>
+          </h3>
+          <ol class="attempts">
+            {branch.attempts.slice(-50).map((attempt) => (
+              <li key={attempt.number}>
+                <span class="num faint">{attempt.number}</span>
+                <span class={`outcome outcome-${attempt.outcome}`}>{OUTCOME_WORDS[attempt.outcome]}</span>
+                <span class="num quiet">{clockTime(at(attempt.started_at))}</span>
+                <span class="num end">
+                  {attempt.ended_at === null ? "" : duration(at(attempt.ended_at) - at(attempt.started_at))}
+                </span>
+              </li>
+            ))}
+          </ol>
+        </section>
+      </div>
+    </>
+  );
+}
+
+function outputIndex(entries: readonly Entry[]): number {
+  return entries.findLast((entry) => entry.type === "output")?.index ?? 0;
+}

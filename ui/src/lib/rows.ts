@@ -1,0 +1,136 @@
+/** The tree of an invocation as the rows of the timeline, from top to bottom. */
+
+import type { Entry } from "../api/types";
+import type { Branch, InvocationTree } from "../state/tree";
+import { at } from "./format";
+import { isPoint, type Kind, kindOf } from "./kinds";
+import type { Stretch } from "./scale";
+
+const DEPTH_MAX = 16;
+
+export interface LaneRow {
+  type: "lane";
+  key: string;
+  depth: number;
+  branch: Branch;
+}
+
+export interface EntryRow {
+  type: "entry";
+  key: string;
+  depth: number;
+  branch: Branch;
+  entry: Entry;
+  kind: Kind;
+  /** The invocation below it that can be shown; null: there is none. */
+  callee: string | null;
+  unfolded: boolean;
+}
+
+export interface NoteRow {
+  type: "note";
+  key: string;
+  depth: number;
+  text: string;
+}
+
+export type Row = LaneRow | EntryRow | NoteRow;
+
+/** Where a row is: the invocation's id and the entry's index in its journal. */
+export const entryKey = (invocation: string, index: number): string => `${invocation}:${index}`;
+
+export function rowsOf(tree: InvocationTree, hidden: ReadonlySet<Kind>): Row[] {
+  const rows: Row[] = [];
+  const walk = (id: string, depth: number, above: readonly string[]): void => {
+    const branch = tree.branches.get(id);
+    if (branch === undefined) return;
+    rows.push({ type: "lane", key: id, depth, branch });
+    if (branch.state !== "ready") {
+      const text = branch.state === "failed" ? branch.error : "Loading…";
+      rows.push({ type: "note", key: `${id}:note`, depth: depth + 1, text });
+      return;
+    }
+    for (const entry of branch.entries) {
+      const kind = kindOf(entry);
+      if (hidden.has(kind)) continue;
+      const key = entryKey(id, entry.index);
+      const callee = entry.callee?.id ?? null;
+      const deeper = callee !== null && !above.includes(callee) && depth < DEPTH_MAX ? callee : null;
+      const unfolded = deeper !== null && tree.unfolded.value.has(key);
+      rows.push({ type: "entry", key, depth: depth + 1, branch, entry, kind, callee: deeper, unfolded });
+      if (unfolded && deeper !== null) walk(deeper, depth + 2, [...above, deeper]);
+    }
+  };
+  walk(tree.root, 0, [tree.root]);
+  return rows;
+}
+
+export function kindCounts(tree: InvocationTree): Map<Kind, number> {
+  const counts = new Map<Kind, number>();
+  for (const branch of tree.branches.values()) {
+    for (const entry of branch.entries) {
+      const kind = kindOf(entry);
+      counts.set(kind, (counts.get(kind) ?? 0) + 1);
+    }
+  }
+  return counts;
+}
+
+/** When anything of the tree was running, `now` for what still is. */
+export function busyStretches(tree: InvocationTree, now: number): Stretch[] {
+  const busy: Stretch[] = [];
+  for (const branch of tree.branches.values()) {
+    for (const attempt of branch.attempts) {
+      busy.push({ from: at(attempt.started_at), to: attempt.ended_at === null ? now : at(attempt.ended_at) });
+    }
+  }
+  return busy;
+}
+
+/** From the root's creation to its end, or to now, and never ending before something that happened. */
+export function wholeStretch(tree: InvocationTree, now: number): Stretch {
+  const root = tree.branches.get(tree.root);
+  if (root?.summary === undefined || root.summary === null) return { from: now - 1000, to: now };
+  const from = Math.min(
+    at(root.summary.created_at),
+    ...root.attempts.slice(0, 1).map((attempt) => at(attempt.started_at)),
+    ...root.entries.slice(0, 1).map((entry) => at(entry.started_at)),
+  );
+  let to = root.summary.completed_at === null ? now : at(root.summary.completed_at);
+  for (const branch of tree.branches.values()) {
+    for (const attempt of branch.attempts) to = Math.max(to, at(attempt.ended_at ?? attempt.started_at));
+    for (const entry of branch.entries) to = Math.max(to, at(entry.completed_at ?? entry.started_at));
+  }
+  return { from, to: Math.max(to, from + 1) };
+}
+
+/** From its creation to its completion; what still waits goes on until its invocation's end or now. */
+export function entryStretch(branch: Branch, entry: Entry, now: number): Stretch {
+  const from = at(entry.started_at);
+  if (isPoint(entry)) return { from, to: from };
+  if (entry.completed_at !== null) return { from, to: Math.max(from, at(entry.completed_at)) };
+  const end = branch.summary?.completed_at;
+  return { from, to: Math.max(from, end === null || end === undefined ? now : at(end)) };
+}
+
+/** What lies between two attempts, and why. */
+export interface Gap extends Stretch {
+  why: "queued" | "suspended" | "failed" | "paused";
+}
+
+export function gapsOf(branch: Branch, now: number): Gap[] {
+  const { summary, attempts } = branch;
+  if (summary === null) return [];
+  const end = summary.completed_at === null ? now : at(summary.completed_at);
+  const gaps: Gap[] = [];
+  let reached = at(summary.created_at);
+  let why: Gap["why"] = "queued";
+  for (const attempt of attempts) {
+    const from = at(attempt.started_at);
+    if (from > reached) gaps.push({ from: reached, to: from, why });
+    reached = Math.max(reached, attempt.ended_at === null ? end : at(attempt.ended_at));
+    why = attempt.outcome === "paused" ? "paused" : attempt.outcome === "failed" ? "failed" : "suspended";
+  }
+  if (end > reached) gaps.push({ from: reached, to: end, why: summary.status === "paused" ? "paused" : why });
+  return gaps;
+}

@@ -1,0 +1,170 @@
+/**
+ * The list of invocations: a page of them fetched, then kept up to date by events.
+ *
+ * The stream is not asked to filter by status: an invocation that leaves the status looked at must leave the list,
+ * and would otherwise never be heard of again.
+ */
+
+import { batch, signal } from "@preact/signals";
+import { ApiError, api, type Filters, filterParameters } from "../api/client";
+import { follow } from "../api/stream";
+import type { Summary } from "../api/types";
+import { at } from "../lib/format";
+
+const PAGE_ROWS = 100;
+export const ROWS_MAX = 2_000;
+const REFETCH_PAUSE_MS = 1_000;
+
+export class InvocationList {
+  readonly rows = signal<Summary[]>([]);
+  readonly state = signal<"loading" | "ready" | "failed">("loading");
+  readonly error = signal("");
+  /** There are older ones to be fetched. */
+  readonly more = signal(false);
+  readonly loadingMore = signal(false);
+  /** New ones that are not shown yet because somebody reads further down. */
+  readonly heldBack = signal(0);
+
+  private next: string | null = null;
+  private readonly arrived = new Map<string, Summary>();
+  private held = new Map<string, Summary>();
+  private frame = 0;
+  private retry: ReturnType<typeof setTimeout> | undefined;
+  private generation = 0;
+  private holding = false;
+
+  constructor(private readonly filters: Filters) {}
+
+  /** Fetch and listen, until the returned function is called. */
+  start(): () => void {
+    const query = filterParameters({ ...this.filters, status: [], id: "" }).toString();
+    const stop = follow({
+      query,
+      onFresh: () => void this.refresh(),
+      onInvocation: (summary) => this.take(summary),
+      onEntries: () => undefined,
+    });
+    // The list is there even when no stream can be had.
+    void this.refresh();
+    return () => {
+      stop();
+      this.generation += 1;
+      cancelAnimationFrame(this.frame);
+      clearTimeout(this.retry);
+    };
+  }
+
+  async refresh(): Promise<void> {
+    clearTimeout(this.retry);
+    this.generation += 1;
+    const generation = this.generation;
+    try {
+      const page = await api.invocations(this.filters, PAGE_ROWS);
+      if (generation !== this.generation) return;
+      batch(() => {
+        this.next = page.next;
+        this.rows.value = page.invocations;
+        this.more.value = page.next !== null;
+        this.state.value = "ready";
+        this.held.clear();
+        this.heldBack.value = 0;
+      });
+    } catch (error) {
+      if (generation !== this.generation) return;
+      this.error.value = error instanceof ApiError ? error.message : String(error);
+      if (this.rows.value.length === 0) this.state.value = "failed";
+      if (error instanceof ApiError && (error.status === 0 || error.status >= 500)) {
+        this.retry = setTimeout(() => void this.refresh(), REFETCH_PAUSE_MS);
+      }
+    }
+  }
+
+  async loadMore(): Promise<void> {
+    if (this.next === null || this.loadingMore.value) return;
+    this.loadingMore.value = true;
+    const generation = this.generation;
+    try {
+      const page = await api.invocations(this.filters, PAGE_ROWS, this.next);
+      if (generation !== this.generation) return;
+      this.next = page.next;
+      const known = new Set(this.rows.value.map((row) => row.id));
+      this.put([...this.rows.value, ...page.invocations.filter((row) => !known.has(row.id))]);
+    } catch (error) {
+      this.error.value = error instanceof ApiError ? error.message : String(error);
+    } finally {
+      this.loadingMore.value = false;
+    }
+  }
+
+  /** While somebody reads further down, new rows wait, so that nothing moves under the pointer. */
+  hold(holding: boolean): void {
+    this.holding = holding;
+    if (!holding) this.showHeld();
+  }
+
+  showHeld(): void {
+    if (this.held.size === 0) return;
+    const added = [...this.held.values()];
+    this.held = new Map();
+    this.heldBack.value = 0;
+    this.put([...added, ...this.rows.value]);
+  }
+
+  private take(summary: Summary): void {
+    this.arrived.set(summary.id, summary);
+    if (this.frame === 0) this.frame = requestAnimationFrame(() => this.merge());
+  }
+
+  private merge(): void {
+    this.frame = 0;
+    if (this.state.value !== "ready") {
+      this.arrived.clear();
+      return;
+    }
+    const rows: Summary[] = [];
+    for (const row of this.rows.value) {
+      const changed = this.arrived.get(row.id);
+      if (changed === undefined) rows.push(row);
+      else if (matches(changed, this.filters)) rows.push(changed);
+      this.arrived.delete(row.id);
+    }
+    const oldest = rows.at(-1);
+    for (const summary of this.arrived.values()) {
+      const gone = !matches(summary, this.filters);
+      // Older than all that is shown while there is more to fetch: its place is on a page not fetched yet.
+      const beyond = this.next !== null && oldest !== undefined && newestFirst(summary, oldest) > 0;
+      if (gone) this.held.delete(summary.id);
+      else if (this.holding && !beyond) this.held.set(summary.id, summary);
+      else if (!beyond) rows.push(summary);
+    }
+    this.arrived.clear();
+    this.put(rows);
+  }
+
+  private put(rows: Summary[]): void {
+    rows.sort(newestFirst);
+    batch(() => {
+      if (rows.length > ROWS_MAX) {
+        rows.length = ROWS_MAX;
+        this.next = null;
+      }
+      this.rows.value = rows;
+      this.more.value = this.next !== null;
+      this.heldBack.value = this.held.size;
+    });
+  }
+}
+
+export function matches(row: Summary, filters: Filters): boolean {
+  return (
+    (filters.status.length === 0 || filters.status.includes(row.status)) &&
+    (filters.service === "" || row.service === filters.service) &&
+    (filters.handler === "" || row.handler === filters.handler) &&
+    (filters.key === "" || row.key === filters.key) &&
+    (filters.id === "" || row.id === filters.id)
+  );
+}
+
+function newestFirst(a: Summary, b: Summary): number {
+  return at(b.created_at) - at(a.created_at) || (a.id < b.id ? 1 : -1);
+}

@@ -1,0 +1,196 @@
+/**
+ * An invocation and the invocations it called, as far as they are unfolded: fetched, then kept up to date.
+ *
+ * Entries that arrive by event replace those with the same index. A fetch that was under way meanwhile may be older
+ * than they are, so what arrives during a fetch is put on top of its answer.
+ */
+
+import { batch, signal } from "@preact/signals";
+import { ApiError, api } from "../api/client";
+import { follow } from "../api/stream";
+import type { Attempt, EntriesEvent, Entry, Payload, Summary } from "../api/types";
+
+/** What one event stream may watch. */
+export const WATCHED_MAX = 64;
+const REFETCH_PAUSE_MS = 1_000;
+
+export interface Branch {
+  id: string;
+  state: "loading" | "ready" | "failed";
+  error: string;
+  /** Nobody has it: neither a retry nor an event will change that. */
+  missing: boolean;
+  summary: Summary | null;
+  input: Payload | null;
+  output: Payload | null;
+  attempts: Attempt[];
+  entries: Entry[];
+}
+
+export class InvocationTree {
+  readonly branches = new Map<string, Branch>();
+  /** Changes whenever anything did, at most once a frame. */
+  readonly version = signal(0);
+  readonly unfolded = signal<ReadonlySet<string>>(new Set());
+
+  private stopFollowing: (() => void) | null = null;
+  private readonly fetching = new Map<string, EntriesEvent[]>();
+  private readonly summaries = new Map<string, Summary>();
+  private readonly retries = new Set<ReturnType<typeof setTimeout>>();
+  private frame = 0;
+  private stopped = false;
+
+  constructor(readonly root: string) {
+    this.branches.set(root, empty(root));
+  }
+
+  start(): () => void {
+    void this.fetch(this.root);
+    this.watch();
+    return () => {
+      this.stopped = true;
+      this.stopFollowing?.();
+      cancelAnimationFrame(this.frame);
+      for (const timer of this.retries) clearTimeout(timer);
+    };
+  }
+
+  /** Show what `key` called, or fold it away; false: no more can be watched at once. */
+  toggle(key: string, callee: string): boolean {
+    const next = new Set(this.unfolded.value);
+    if (next.delete(key)) {
+      batch(() => {
+        this.unfolded.value = next;
+      });
+      return true;
+    }
+    if (!this.branches.has(callee)) {
+      if (this.branches.size >= WATCHED_MAX) return false;
+      this.branches.set(callee, empty(callee));
+      void this.fetch(callee);
+      this.watch();
+    }
+    next.add(key);
+    this.unfolded.value = next;
+    return true;
+  }
+
+  refresh(id: string = this.root): void {
+    void this.fetch(id);
+  }
+
+  private watch(): void {
+    const query = new URLSearchParams([...this.branches.keys()].map((id) => ["invocation", id])).toString();
+    // The next one takes over, so that there is no moment without a watcher.
+    const stop = follow({
+      query,
+      onFresh: () => {
+        for (const id of this.branches.keys()) void this.fetch(id);
+      },
+      onInvocation: (summary) => this.takeSummary(summary),
+      onEntries: (event) => this.takeEntries(event),
+    });
+    this.stopFollowing = stop;
+  }
+
+  private async fetch(id: string): Promise<void> {
+    const branch = this.branches.get(id);
+    if (branch === undefined || this.stopped || this.fetching.has(id)) return;
+    const meanwhile: EntriesEvent[] = [];
+    this.fetching.set(id, meanwhile);
+    try {
+      const timeline = await api.timeline(id);
+      branch.summary = newer(this.summaries.get(id), timeline.invocation);
+      branch.input = timeline.input;
+      branch.output = timeline.output;
+      branch.attempts = timeline.attempts;
+      branch.entries = timeline.entries;
+      branch.state = "ready";
+      for (const event of meanwhile) put(branch, event);
+    } catch (error) {
+      const known = error instanceof ApiError;
+      branch.error = known ? error.message : String(error);
+      branch.missing = known && error.status >= 400 && error.status < 500;
+      if (branch.summary === null || branch.missing) branch.state = "failed";
+      if (!branch.missing && !this.stopped) {
+        const timer = setTimeout(() => {
+          this.retries.delete(timer);
+          void this.fetch(id);
+        }, REFETCH_PAUSE_MS);
+        this.retries.add(timer);
+      }
+    } finally {
+      this.fetching.delete(id);
+      this.changed();
+    }
+  }
+
+  private takeSummary(summary: Summary): void {
+    const branch = this.branches.get(summary.id);
+    if (branch === undefined) return;
+    const before = branch.summary;
+    this.summaries.set(summary.id, summary);
+    branch.summary = newer(summary, branch.summary ?? summary);
+    // Its output is in the timeline only.
+    if (before !== null && before.completed_at === null && summary.completed_at !== null)
+      this.refresh(summary.id);
+    this.changed();
+  }
+
+  private takeEntries(event: EntriesEvent): void {
+    this.fetching.get(event.id)?.push(event);
+    const branch = this.branches.get(event.id);
+    if (branch === undefined || branch.state !== "ready") return;
+    put(branch, event);
+    this.changed();
+  }
+
+  private changed(): void {
+    if (this.frame !== 0 || this.stopped) return;
+    this.frame = requestAnimationFrame(() => {
+      this.frame = 0;
+      this.version.value += 1;
+    });
+  }
+}
+
+function empty(id: string): Branch {
+  return {
+    id,
+    state: "loading",
+    error: "",
+    missing: false,
+    summary: null,
+    input: null,
+    output: null,
+    attempts: [],
+    entries: [],
+  };
+}
+
+function newer(a: Summary | undefined, b: Summary): Summary {
+  return a !== undefined && a.modified_at > b.modified_at ? a : b;
+}
+
+function put(branch: Branch, event: EntriesEvent): void {
+  branch.attempts = merged(branch.attempts, event.attempts, (attempt) => attempt.number);
+  branch.entries = merged(branch.entries, event.entries, (entry) => entry.index);
+}
+
+/** `old` with `changed` in place of those with the same number, in the order of their numbers. */
+export function merged<T>(old: readonly T[], changed: readonly T[], number: (item: T) => number): T[] {
+  const result = [...old];
+  for (const item of changed) {
+    let low = 0;
+    let high = result.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (number(result[middle] as T) < number(item)) low = middle + 1;
+      else high = middle;
+    }
+    const found = result[low];
+    if (found !== undefined && number(found) === number(item)) result[low] = item;
+    else result.splice(low, 0, item);
+  }
+  return result;
+}
