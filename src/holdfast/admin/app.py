@@ -15,6 +15,7 @@ from holdfast.admin.node import node_routes
 from holdfast.admin.ports import AdminSettings, QueryRunner
 from holdfast.admin.serdes import serdes_routes
 from holdfast.admin.services import service_routes
+from holdfast.admin.ui import Ui
 from holdfast.catalog.catalog import Catalog
 from holdfast.catalog.discovery import Discovery
 from holdfast.partition.api import Engine
@@ -29,7 +30,7 @@ def create_app(
     settings: AdminSettings | None = None,
     reads: Reads | None = None,
 ) -> FastAPI:
-    """The interface as an ASGI application. Further routes, such as a web UI, may be added to it.
+    """The interface as an ASGI application, with the web UI under `/ui`.
 
     Args:
         reads: for the routes that show invocations; they are there only with it.
@@ -49,6 +50,7 @@ def create_app(
     if reads is not None:
         app.include_router(view_routes(reads, catalog))
     app.include_router(serdes_routes(catalog, discovery.preview))
+    app.mount("/ui", Ui())
     errors.install(app)
 
     @app.get("/openapi", include_in_schema=False)
