@@ -76,6 +76,41 @@ def test_answers_stand_beside_what_was_asked_in_whatever_order_they_came() -> No
     assert "sleep  waiting until" in text.splitlines()[-1]
 
 
+def test_steps_say_what_they_are_about_and_add_up() -> None:
+    def said(index: int, metadata: object) -> Row:
+        return {"entry_index": index, "metadata": json.dumps(metadata)}
+
+    journal = [
+        line(number, "Command: Run", {"completion_id": number}, name=f"s{number}") for number in range(1, 6)
+    ]
+    found = tree(
+        INVOCATION,
+        journal,
+        [],
+        [
+            said(3, {"kind": "tool", "tool": "wire", "arguments": {"to": "Ada"}}),
+            said(1, {"kind": "model", "model": "m-1", "tokens_in": 70, "tokens_out": 5}),
+            said(2, {"kind": "model", "tokens_in": 30}),
+            said(4, {"why": "because " * 50}),
+        ],
+    )
+    text = as_text(found)
+    assert "usage       2 model calls, 100 tokens in, 5 out" in text
+    lines = text.splitlines()[-5:]
+    assert lines[0].endswith("step s1  waiting  [model m-1, 70 tokens in, 5 out]")
+    assert lines[1].endswith("[model, 30 tokens in, 0 out]")
+    assert lines[2].endswith('[tool wire {"to": "Ada"}]')
+    assert lines[3].split("  ")[-1].startswith('[{"why": "because because')
+    assert len(lines[3]) < 150
+    assert lines[4].endswith("step s5  waiting")
+    made = as_json(found)
+    assert made["usage"] == {"model_calls": 2, "tokens_in": 100, "tokens_out": 5}
+    steps = made["journal"]
+    assert isinstance(steps, list)
+    assert [isinstance(step, dict) and "metadata" in step for step in steps] == [True] * 4 + [False]
+    assert "usage" not in as_json(tree(INVOCATION, [], []))
+
+
 def test_failed_attempts_stand_where_they_happened_and_repeats_are_one() -> None:
     found = tree(
         INVOCATION,

@@ -21,8 +21,8 @@ from holdfast.core.model import (
 )
 from holdfast.core.outcome import AbortAttempt, Restarted
 from holdfast.core.step_metadata import merged
-from holdfast.protocol.step_metadata import METADATA_BYTES_MAX
-from holdfast.storage.step_metadata import Usage, step_metadata_of, usage_of
+from holdfast.protocol.step_metadata import METADATA_BYTES_MAX, Usage, usage_of
+from holdfast.storage.step_metadata import step_metadata_of
 
 
 def about(item: c.Plain | c.RunProposal, metadata: bytes, completion_id: int | None = None) -> c.Described:
@@ -40,7 +40,7 @@ def kept(world: World, id_: InvocationId) -> dict[int, tuple[int, object]]:
 
 def usage(world: World, id_: InvocationId) -> Usage | None:
     rows = world.tables[world.owner(id_)].database.rows
-    return usage_of(step_metadata_of(rows, world.invocation(id_).row).values())
+    return usage_of(one.metadata for one in step_metadata_of(rows, world.invocation(id_).row).values())
 
 
 MODEL = b'{"kind":"model","model":"m","tokens_in":0}'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from holdfast.cli.admin_client import Json
@@ -55,6 +55,9 @@ def as_text(found: Described) -> str:
             head.append(f"{name:<12}{row[column]}")
     if (wakes := epoch_ms(row.get("next_retry_at"))) is not None:
         head.append(f"next try    {_clock(wakes)}")
+    if (usage := found.usage) is not None:
+        calls = "1 model call" if usage.model_calls == 1 else f"{usage.model_calls} model calls"
+        head.append(f"usage       {calls}, {usage.tokens_in} tokens in, {usage.tokens_out} out")
     if found.cut:
         head.append(f"journal     the first {ENTRIES_MAX} entries")
     return "\n".join([*head, "", *_tree(found, "")])
@@ -90,7 +93,32 @@ def _line(found: Described, item: Entry | Failed) -> str:
         parts.append(f"= {_payload(item.result)}")
     if item.called_id is not None:
         parts.append(item.called_id)
+    if item.metadata:
+        parts.append(_about(item.metadata))
     return "  ".join(parts)
+
+
+def _about(metadata: Mapping[str, Json]) -> str:
+    """A step in a few words: which model and what it took, which tool and with what, else the JSON."""
+    match metadata:
+        case {"kind": "model"}:
+            tokens = [metadata.get("tokens_in"), metadata.get("tokens_out")]
+            words = "model"
+            if model := metadata.get("model"):
+                words += f" {model}"
+            if any(isinstance(count, int) for count in tokens):
+                words += f", {tokens[0] or 0} tokens in, {tokens[1] or 0} out"
+        case {"kind": "tool", "tool": tool}:
+            arguments = metadata.get("arguments")
+            words = f"tool {tool}"
+            if arguments is not None:
+                as_text = (
+                    arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+                )
+                words += f" {as_text}"
+        case _:
+            words = json.dumps(metadata, ensure_ascii=False)
+    return f"[{cut(words, RESULT_CHARS)}]"
 
 
 def _status(found: Described) -> str:
@@ -138,8 +166,19 @@ def _clock(ms: int) -> str:
 
 
 def as_json(found: Described) -> dict[str, Json]:
-    """For programs: `invocation` is the row of `sys_invocation`, `journal` as in the tree."""
-    return {"invocation": dict(found.row), "journal": [_item_json(item) for item in found.entries]}
+    """For programs: `invocation` is the row of `sys_invocation`, `journal` as in the tree; `usage`, if there is
+    any, the sum over its steps with models."""
+    made: dict[str, Json] = {
+        "invocation": dict(found.row),
+        "journal": [_item_json(item) for item in found.entries],
+    }
+    if (usage := found.usage) is not None:
+        made["usage"] = {
+            "model_calls": usage.model_calls,
+            "tokens_in": usage.tokens_in,
+            "tokens_out": usage.tokens_out,
+        }
+    return made
 
 
 def _item_json(item: Entry | Failed) -> dict[str, Json]:
@@ -163,6 +202,8 @@ def _item_json(item: Entry | Failed) -> dict[str, Json]:
         made["result"] = _value(item.result)
     if item.called_id is not None:
         made["invocation_id"] = item.called_id
+    if item.metadata is not None:
+        made["metadata"] = item.metadata
     if item.called is not None:
         made["called"] = as_json(item.called)
     return made

@@ -8,13 +8,14 @@ and failed attempts stand where they happened: after the last entry that was jou
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import cast
 
 from holdfast.cli import exit_codes
 from holdfast.cli.admin_client import Admin, AdminError, Json, Row, quoted
+from holdfast.protocol.step_metadata import Usage, usage_of
 
 ENTRIES_MAX = 10_000
 """Of one journal; the first ones."""
@@ -23,6 +24,7 @@ INVOCATIONS_MAX = 500
 """Unfolded in one tree; further calls stay folded."""
 
 CANCEL_SIGNAL = 1
+STEP_METADATA = "holdfast_step_metadata"
 
 
 @dataclass(slots=True)
@@ -44,6 +46,7 @@ class Entry:
         result: payload; failure: "[code] message".
         detail: what it is about, where it has no name: a key, a target.
         called: the invocation it started, unfolded.
+        metadata: what the service said about a step.
     """
 
     index: int
@@ -59,6 +62,7 @@ class Entry:
     bytes_: int = 0
     called_id: str | None = None
     called: Described | None = None
+    metadata: dict[str, Json] | None = None
 
 
 @dataclass(slots=True)
@@ -69,6 +73,7 @@ class Described:
     created_ms: int
     entries: list[Entry | Failed] = field(default_factory=list["Entry | Failed"])
     cut: bool = False
+    usage: Usage | None = None
 
 
 def described(admin: Admin, id_: str, depth: int) -> Described:
@@ -109,7 +114,7 @@ class _Reader:
             "SELECT after_journal_entry_index, appended_at, event_type, event_json "
             f"FROM sys_journal_events {of} ORDER BY appended_at"
         )
-        found = tree(rows[0], journal, events)
+        found = tree(rows[0], journal, events, self._step_metadata(of))
         found.cut = len(journal) == ENTRIES_MAX
         if depth > 0:
             for entry in found.entries:
@@ -117,13 +122,25 @@ class _Reader:
                     entry.called = self.read(entry.called_id, depth - 1)
         return found
 
+    def _step_metadata(self, of: str) -> list[Row]:
+        try:
+            return self._admin.query(
+                f"SELECT entry_index, metadata FROM {STEP_METADATA} {of} LIMIT {ENTRIES_MAX}"
+            )
+        except AdminError as error:
+            if STEP_METADATA in str(error):
+                return []  # a server that has no such table
+            raise
 
-def tree(row: Row, journal: list[Row], events: list[Row]) -> Described:
+
+def tree(row: Row, journal: list[Row], events: list[Row], step_metadata: Sequence[Row] = ()) -> Described:
     """The rows put together.
 
     Args:
         row: of sys_invocation. journal: of sys_journal, by index. events: of sys_journal_events, by time.
+        step_metadata: of holdfast_step_metadata, in any order.
     """
+    said = {_integer(line.get("entry_index")): _parsed(line.get("metadata")) for line in step_metadata}
     found = Described(row, epoch_ms(row.get("created_at")) or 0)
     waiting: dict[int, Entry] = {}
     failures = list(_failures(events))
@@ -134,6 +151,7 @@ def tree(row: Row, journal: list[Row], events: list[Row]) -> Described:
         side, _, kind = str(line["entry_type"]).partition(": ")
         if side == "Command":
             entry = _command(line, kind)
+            entry.metadata = said.get(index)
             fields = _fields(line, "Command", kind)
             completion = fields.get("result_completion_id", fields.get("completion_id"))
             if isinstance(completion, int):
@@ -143,6 +161,7 @@ def tree(row: Row, journal: list[Row], events: list[Row]) -> Described:
         else:
             _notification(line, kind, waiting, found.entries)
     found.entries += [failed for _, failed in failures]
+    found.usage = usage_of(said.values())
     return found
 
 

@@ -9,7 +9,7 @@ Sent only where the server announces it: the request that opens an attempt carri
 with commas between, one of them `STEP_METADATA`. SDKs that do not know the header ignore it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -41,6 +41,38 @@ class StepMetadataMessage:
         """Reads the body; the JSON is not looked into."""
         fields = Fields(body)
         return cls(fields.uint32(1), fields.bytes_(2))
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What an invocation's steps with models took together."""
+
+    model_calls: int
+    tokens_in: int
+    tokens_out: int
+
+
+def usage_of(metadata: Iterable[Mapping[str, object]]) -> Usage | None:
+    """The sum over the steps of an invocation, by what adapters write there: `kind`, "model" of a call to a
+    model, `tokens_in`, `tokens_out`. None when no step says anything of the sort.
+
+    A step counts once however often it ran, since what its result tells is stored with the result.
+    """
+    calls = tokens_in = tokens_out = 0
+    seen = False
+    for one in metadata:
+        is_model = one.get("kind") == "model"
+        taken, given = _tokens(one.get("tokens_in")), _tokens(one.get("tokens_out"))
+        seen = seen or is_model or taken > 0 or given > 0
+        calls += is_model
+        tokens_in += taken
+        tokens_out += given
+    return Usage(calls, tokens_in, tokens_out) if seen else None
+
+
+def _tokens(value: object) -> int:
+    """Whatever else a service has written there counts for nothing."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
 
 
 def announces(headers: Mapping[str, str], extension: str) -> bool:

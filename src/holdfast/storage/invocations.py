@@ -161,6 +161,11 @@ class Invocations:
         return None if found is None else _maybe_int(found[0])
 
     @property
+    def changed_rows(self) -> tuple[Row, ...]:
+        """Rows written or deleted since the last commit."""
+        return (*self._dirty, *self._deleted) if self._deleted else tuple(self._dirty)
+
+    @property
     def live_count(self) -> int:
         """Invocations held in memory."""
         return len(self._live)

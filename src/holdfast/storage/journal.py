@@ -152,6 +152,11 @@ class Journal:
             (row * JOURNAL_SPAN, (row + 1) * JOURNAL_SPAN),
         )
 
+    @property
+    def changed_keys(self) -> tuple[int, ...]:
+        """Keys of the entries stored since the last commit."""
+        return tuple(self._pending)
+
     # ------------------------------------------------------------ commit
 
     def flush(self) -> None:

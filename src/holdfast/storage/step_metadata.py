@@ -80,19 +80,12 @@ class Described:
     metadata: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """What an invocation's model steps took together."""
-
-    model_calls: int
-    tokens_in: int
-    tokens_out: int
-
-
 def step_metadata_of(rows: Readable, row: int, schema: str = "main") -> dict[int, Described]:
     """An invocation's step metadata by the journal index of the step's run command; empty without any.
 
-    This is what a timeline is made with: `metadata` of the entry with that index.
+    This is what a timeline is made with: `metadata` of the entry with that index. The sum over all of them is
+    `holdfast.protocol.step_metadata.usage_of(one.metadata for one in found.values())`. An invocation of which
+    `Invocation.has_step_metadata` is false (in SQL: not `flags & 2`) has none and need not be asked about.
 
     Args:
         rows: runs a SELECT and gives its rows: `database.rows` of a partition's `Database`, or
@@ -109,25 +102,3 @@ def step_metadata_of(rows: Readable, row: int, schema: str = "main") -> dict[int
     ):
         found[index] = Described(index, key - first, msgspec.json.decode(metadata))
     return found
-
-
-def usage_of(described: Iterable[Described]) -> Usage | None:
-    """The sum over an invocation's steps; None when none of them is about a model.
-
-    Each step counts once however often it ran, because what its result tells is stored with the result.
-    """
-    calls = tokens_in = tokens_out = 0
-    seen = False
-    for one in described:
-        is_model = one.metadata.get("kind") == "model"
-        counts = _count(one.metadata.get("tokens_in")), _count(one.metadata.get("tokens_out"))
-        seen |= is_model or counts != (0, 0)
-        calls += is_model
-        tokens_in += counts[0]
-        tokens_out += counts[1]
-    return Usage(calls, tokens_in, tokens_out) if seen else None
-
-
-def _count(value: object) -> int:
-    """A number of tokens; anything else that a service may have written there counts for nothing."""
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
