@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse
 from holdfast.admin import errors
 from holdfast.admin.deployments import deployment_routes
 from holdfast.admin.edge import Edge
+from holdfast.admin.events import event_routes
 from holdfast.admin.invocation_views import view_routes
 from holdfast.admin.invocations import invocation_routes
 from holdfast.admin.node import node_routes
@@ -19,6 +20,7 @@ from holdfast.admin.ui import Ui
 from holdfast.catalog.catalog import Catalog
 from holdfast.catalog.discovery import Discovery
 from holdfast.partition.api import Engine
+from holdfast.partition.feed import ChangeFeed
 from holdfast.query.reads import Reads
 
 
@@ -29,11 +31,12 @@ def create_app(
     query: QueryRunner,
     settings: AdminSettings | None = None,
     reads: Reads | None = None,
+    feed: ChangeFeed | None = None,
 ) -> FastAPI:
     """The interface as an ASGI application, with the web UI under `/ui`.
 
     Args:
-        reads: for the routes that show invocations; they are there only with it.
+        reads, feed: for the routes that show invocations and watch them; they are there only with these.
     """
     settings = settings or AdminSettings()
     app = FastAPI(
@@ -49,6 +52,8 @@ def create_app(
     app.include_router(invocation_routes(catalog, engine, query))
     if reads is not None:
         app.include_router(view_routes(reads, catalog))
+        if feed is not None:
+            app.include_router(event_routes(feed, reads, catalog, engine.now_ms))
     app.include_router(serdes_routes(catalog, discovery.preview))
     app.mount("/ui", Ui())
     errors.install(app)

@@ -85,7 +85,7 @@ def view_routes(reads: Reads, catalog: Catalog) -> APIRouter:
         "/invocations/{invocation}", summary="Describe an invocation", responses={200: {"model": Summary}}
     )
     async def describe(invocation: str) -> Response:
-        _check(invocation)
+        check_id(invocation)
 
         def read(connection: Connection) -> Summary:
             found = existing(connection, invocation)
@@ -103,7 +103,7 @@ def view_routes(reads: Reads, catalog: Catalog) -> APIRouter:
     )
     async def timeline(invocation: str, after: Annotated[int, Query(ge=-1, lt=1 << 20)] = -1) -> Response:
         """Entries after the journal index `after`, and earlier ones that were answered after it."""
-        _check(invocation)
+        check_id(invocation)
 
         def read(connection: Connection) -> Timeline:
             found = existing(connection, invocation)
@@ -118,7 +118,7 @@ def view_routes(reads: Reads, catalog: Catalog) -> APIRouter:
     @router.get("/invocations/{invocation}/entries/{index}/{part}", summary="A whole value of an entry")
     async def whole(invocation: str, index: int, part: Literal["input", "value"]) -> Response:
         """The bytes as they are stored."""
-        _check(invocation)
+        check_id(invocation)
 
         def read(connection: Connection) -> bytes | None:
             both = read_whole(connection, existing(connection, invocation).place, index)
@@ -156,11 +156,12 @@ def _ids(text: str) -> list[str]:
     if len(ids) > IDS_MAX:
         raise invalid_parameter("id", f"at most {IDS_MAX} ids at once")
     for id_ in ids:
-        _check(id_)
+        check_id(id_)
     return ids
 
 
-def _check(invocation: str) -> None:
+def check_id(invocation: str) -> None:
+    """Raises RequestError, 400, for what is no id."""
     try:
         decode_invocation_id(invocation)
     except InvalidId as error:

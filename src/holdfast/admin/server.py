@@ -10,14 +10,19 @@ import asyncio
 import socket
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import partial
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 SHUTDOWN_GRACE_S = 5
 START_POLL_S = 0.005
 BACKLOG = 128
 CONCURRENT_REQUESTS_MAX = 1024
+
+
+ABORT = "holdfast.abort"
+"""In the scope of a request: a function that breaks its connection off, for clients that do not read."""
 
 
 class AdminServer:
@@ -36,7 +41,8 @@ class AdminServer:
         """
         listener = _bind(host, port)
         config = uvicorn.Config(
-            self._app,
+            self._with_abort,
+            interface="asgi3",
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -60,6 +66,18 @@ class AdminServer:
             self._server.should_exit = True
             await self._serving
             self._server = self._serving = None
+
+    async def _with_abort(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope[ABORT] = partial(self._abort, scope.get("client"))
+        await self._app(scope, receive, send)
+
+    def _abort(self, client: object) -> None:
+        if self._server is None:
+            return
+        for connection in tuple(self._server.server_state.connections):
+            transport = getattr(connection, "transport", None)
+            if transport is not None and getattr(connection, "client", None) == client:
+                transport.abort()
 
 
 class _QuietServer(uvicorn.Server):

@@ -45,7 +45,7 @@ _Stored = tuple[int, int, Any, bytes | None, int, bytes]
 def read_timeline(connection: Connection, found: Found, after: int) -> Timeline:
     """The page of entries after index `after` (-1: from the start)."""
     entries, following = read_entries(connection, found, after)
-    attempts = read_attempts(found)
+    attempts = read_attempts(connection, found)
     given = None if found.stored.journal_purged else _input(connection, found.place)
     return Timeline(found.summary, given, _output(connection, found), attempts, entries, following)
 
@@ -55,7 +55,7 @@ def read_entries(connection: Connection, found: Found, after: int) -> tuple[list
     return _Page(connection, found, after).read()
 
 
-def read_attempts(found: Found) -> list[Attempt]:
+def read_attempts(connection: Connection, found: Found) -> list[Attempt]:
     """The attempts, oldest first."""
     s = found.stored
     if s.attempt_started_at is not None:

@@ -213,6 +213,7 @@ class Runner:
             self._free(partition, row, number)
             return
         self._open(partition, invocation, None)
+        partition.changed(row)
 
     # ------------------------------------------------------------ opening
 

@@ -43,6 +43,7 @@ from holdfast.core.outcome import (
 from holdfast.core.records import Record
 from holdfast.core.step import Step
 from holdfast.partition.committer import Committer
+from holdfast.partition.feed import OnChanges
 from holdfast.storage.database import StorageError, storage_error
 from holdfast.storage.notifications import encode_notification
 from holdfast.storage.partition_tables import PartitionTables
@@ -104,6 +105,8 @@ class PartitionLoop:
         self._committing = False
         self._closed = False
         self.degraded = False
+        self.on_changes: OnChanges | None = None
+        """Told what each commit touched, while somebody watches (see `feed`)."""
         self._on_idle: Callable[[], None] | None = None
         self._perform: dict[type, Callable[[Action], None]] = cast(
             "dict[type, Callable[[Action], None]]",
@@ -240,6 +243,8 @@ class PartitionLoop:
 
     def _settle(self) -> None:
         """The batch is durable: answer, act, go on."""
+        if self.on_changes is not None:
+            self._publish(self.on_changes)
         self.tables.committed()
         self._committing = False
         if self.degraded:
@@ -275,6 +280,17 @@ class PartitionLoop:
                 self._loop.call_soon(self._tick)
         elif self._on_idle is not None:
             self._on_idle()
+
+    def _publish(self, on_changes: OnChanges) -> None:
+        """Say what this commit touched; nobody acts on it before the actions below have begun."""
+        rows, keys = self.tables.invocations.changed_rows, self.tables.journal.changed_keys
+        if rows or keys:
+            on_changes(self.index, rows, keys)
+
+    def changed(self, row: Row) -> None:
+        """Something that only memory knows has changed about an invocation: its attempt has begun."""
+        if self.on_changes is not None:
+            self.on_changes(self.index, (row,), ())
 
     def _stop(self, bug: BaseException) -> None:
         """End without writing: the file keeps the last commit, from which the next process goes on."""

@@ -20,6 +20,7 @@ from holdfast.admin.server import AdminServer
 from holdfast.ingress.exchange import IngressLimits
 from holdfast.ingress.server import IngressServer
 from holdfast.invoker.http import HttpClient
+from holdfast.partition.feed import ChangeFeed
 from holdfast.query.reads import Reads
 from holdfast.query.runner import QueryRunner
 from holdfast.server.config import Config, parse_bind
@@ -71,17 +72,19 @@ class Server:
         query = QueryRunner(files, catalog, lambda: live_attempts(node.runner))
         reads = Reads(files, lambda places: live_attempts_at(node.runner, places))
         closing.callback(reads.close)
+        feed = ChangeFeed(node.partitions, loop)
         ingress = IngressServer(engine, catalog, _ingress_limits(config), loop)
         host, port = parse_bind("ingress-bind", config.ingress_bind)
         self.ingress_port = await ingress.start(host, port)
         closing.push_async_callback(ingress.close, config.shutdown_grace / 1000)
         advertised = config.advertised_ingress or _uri(host, self.ingress_port)
         settings = AdminSettings(ingress_endpoint=advertised)
-        app = create_app(engine, catalog, node.discovery, query, settings, reads)
+        app = create_app(engine, catalog, node.discovery, query, settings, reads, feed)
         admin = AdminServer(app)
         admin_host, admin_port = parse_bind("admin-bind", config.admin_bind)
         self.admin_port = await admin.start(admin_host, admin_port)
         closing.push_async_callback(admin.close)
+        closing.callback(feed.close)  # first of all: admin waits for its requests to end
         log.info(
             "serving",
             ingress=_uri(host, self.ingress_port),

@@ -31,7 +31,8 @@ def live_attempts_at(runner: Runner, places: Collection[tuple[int, Row]] | None)
 def _live(attempt: Attempt, *, with_awaiting: bool = True) -> LiveAttempt:
     return LiveAttempt(
         id=attempt.invocation.id,
-        retry_count=attempt.retry_count,
+        # One that has ended stays until its peer closes; what came of it is with the invocation by then.
+        retry_count=attempt.invocation.retry_count if attempt.finished else attempt.retry_count,
         in_flight=not attempt.finished,
         last_start_at=attempt.started_ms,
         deployment_id=attempt.deployment.id,

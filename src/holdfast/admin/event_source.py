@@ -1,0 +1,232 @@
+"""What one watcher is told: from commits in the change feed to the text of server-sent events.
+
+Commits are gathered for `PAUSE_S`, and the invocations they touched are then read from storage as they are by
+now: whatever happened in between is one event. Between two reads lies at least that pause, and a multiple of
+what the last one took, so that watching a busy server costs it little.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from time import perf_counter
+
+import msgspec
+
+from holdfast.admin.invocation_list import Filters, Found, read_ids, read_places
+from holdfast.admin.invocation_shapes import Attempt, Entry, Summary
+from holdfast.admin.timeline import read_attempts, read_entries
+from holdfast.core.model import JOURNAL_ENTRIES_MAX, Row
+from holdfast.partition.feed import ChangeFeed, Changes, FeedReader
+from holdfast.query.connection import Connection
+from holdfast.query.reads import Place, Reads
+from holdfast.storage.keys import JOURNAL_SPAN
+
+PAUSE_S = 0.05
+PAUSE_S_MAX = 0.2
+PAUSE_PER_READ = 10.0
+HEARTBEAT_S = 15.0
+PLACES_PER_READ = 1_000
+PLACES_BEHIND_MAX = 20_000
+"""Who would have to hear of more invocations at once had better fetch anew."""
+ENTRIES_BEHIND_MAX = 20_000
+LEFT_KEPT_MAX = 4_096
+RETRY_MS = 1_000
+
+RESET = b"event: reset\ndata: {}\n"
+HEARTBEAT = b": still here\n\n"
+
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(slots=True)
+class Watched:
+    """What a watcher is told of an invocation it asked for by id: `place` once it is known, and the number of
+    the latest attempt it has heard of."""
+
+    place: Place | None = None
+    attempt: int = 0
+
+
+@dataclass(slots=True)
+class EntriesEvent:
+    """The entries of an invocation that are new or have changed, and its latest attempts."""
+
+    id: str
+    attempts: list[Attempt]
+    entries: list[Entry]
+
+
+@dataclass(slots=True)
+class _Change:
+    """What a read found of one invocation."""
+
+    found: Found
+    entries: EntriesEvent | None = None
+
+
+@dataclass(slots=True)
+class _Touched:
+    """Places, and of each the lowest journal index stored there (JOURNAL_SPAN: none)."""
+
+    places: dict[Place, int] = field(default_factory=dict[Place, int])
+
+    @classmethod
+    def by(cls, commits: Iterable[Changes]) -> _Touched:
+        places: dict[Place, int] = {}
+        for _, partition, rows, keys in commits:
+            for row in rows:
+                places.setdefault((partition, row), JOURNAL_SPAN)
+            for key in keys:
+                place, index = (partition, Row(key // JOURNAL_SPAN)), key % JOURNAL_SPAN
+                if index < places.get(place, JOURNAL_ENTRIES_MAX + 1):
+                    places[place] = index
+        return cls(places)
+
+
+class EventSource:
+    """The events of one watcher, as chunks of text.
+
+    Args:
+        filters: which invocations; one that no longer has one of the statuses is told of once more, when it
+            had one of them as far as is known here, or is older than the watch.
+        invocations: ids; only these then, with their entries.
+        fill: completes summaries with what is known on the event loop.
+        since_ms: when the watch began.
+    """
+
+    def __init__(
+        self,
+        feed: ChangeFeed,
+        reader: FeedReader,
+        reads: Reads,
+        filters: Filters,
+        invocations: Iterable[str],
+        fill: Callable[[Iterable[Summary]], None],
+        since_ms: int,
+    ) -> None:
+        self._feed = feed
+        self._reader = reader
+        self._reads = reads
+        self._filters = filters
+        self._watched = {id_: Watched() for id_ in invocations}
+        self._fill = fill
+        self._since_ms = since_ms
+        self._matched: dict[Place, None] = {}
+        """Those last told of as matching, so that their leaving is told: the oldest go first."""
+        self._pause_s = PAUSE_S
+
+    def greeting(self, *, resumed: bool, missed: bool) -> bytes:
+        """What a watcher hears at once: where it is, and (`missed`) that it could not go on from where it
+        was."""
+        first = f"retry: {RETRY_MS}\n{'' if resumed else self._id()}"
+        return first.encode() + (RESET if missed else b"") + b"\n"
+
+    async def next(self) -> bytes | None:
+        """The next chunk, after a wait; None when it is over."""
+        if not await self._reader.wait(HEARTBEAT_S):
+            return None if self._reader.stopped else HEARTBEAT
+        commits = self._reader.take()
+        position = self._id().encode()
+        if commits is None:
+            return RESET + position + b"\n"
+        begun = perf_counter()
+        chunk = await self._events(_Touched.by(commits))
+        self._pause_s = min(max(PAUSE_S, (perf_counter() - begun) * PAUSE_PER_READ), PAUSE_S_MAX)
+        # The id comes last: a connection that breaks in the middle goes on from before all of them.
+        return chunk[:-1] + position + b"\n" if chunk else position + b"\n"
+
+    async def pause(self) -> None:
+        """Between two chunks."""
+        await self._reader.pause(self._pause_s)
+
+    def _id(self) -> str:
+        return f"id: {self._feed.epoch}-{self._reader.position}\n"
+
+    async def _events(self, touched: _Touched) -> bytes:
+        if self._watched:
+            return await self._of_watched(touched)
+        if len(touched.places) > PLACES_BEHIND_MAX:
+            return RESET + b"\n"
+        places = list(touched.places)
+        out: list[bytes] = []
+        for start in range(0, len(places), PLACES_PER_READ):
+            part = places[start : start + PLACES_PER_READ]
+            found = await self._reads.run(lambda c, part=part: read_places(c, part), part)  # type: ignore[misc]
+            told = [f for f in found if self._is_told(f)]
+            self._fill([f.summary for f in told])
+            out += [_event(b"invocation", f.summary) for f in told]
+        return b"".join(out)
+
+    def _is_told(self, found: Found) -> bool:
+        if not self._filters.statuses:
+            return self._filters.matches_target(found.summary)
+        if self._filters.matches(found.summary):
+            self._matched.pop(found.place, None)
+            self._matched[found.place] = None
+            if len(self._matched) > LEFT_KEPT_MAX:
+                del self._matched[next(iter(self._matched))]
+            return True
+        left = found.place in self._matched or found.stored.created_at <= self._since_ms
+        self._matched.pop(found.place, None)
+        return left and self._filters.matches_target(found.summary)
+
+    # ------------------------------------------------------------ with entries
+
+    async def _of_watched(self, touched: _Touched) -> bytes:
+        unplaced = [id_ for id_, watched in self._watched.items() if watched.place is None]
+        places = [w.place for w in self._watched.values() if w.place in touched.places and w.place]
+        if not unplaced and not places:
+            return b""
+        changes = await self._reads.run(lambda c: self._read(c, places, unplaced, touched), places)
+        if changes is None:
+            return RESET + b"\n"
+        self._fill([change.found.summary for change in changes])
+        out: list[bytes] = []
+        for change in changes:
+            out.append(_event(b"invocation", change.found.summary))
+            if change.entries is not None:
+                out.append(await asyncio.to_thread(_event, b"entries", change.entries))
+        return b"".join(out)
+
+    def _read(
+        self, connection: Connection, places: list[Place], unplaced: list[str], touched: _Touched
+    ) -> list[_Change] | None:
+        found = read_places(connection, places)
+        for new in read_ids(connection, unplaced):
+            self._watched[new.summary.id].place = new.place
+            if new.place in touched.places:
+                found.append(new)
+        changes: list[_Change] = []
+        for one in found:
+            entries = _entries_from(connection, one, touched.places[one.place])
+            if entries is None:
+                return None
+            changes.append(_Change(one, self._with_attempts(connection, one, entries)))
+        return changes
+
+    def _with_attempts(
+        self, connection: Connection, found: Found, entries: list[Entry]
+    ) -> EntriesEvent | None:
+        watched = self._watched[found.summary.id]
+        attempts = [a for a in read_attempts(connection, found) if a.number >= watched.attempt]
+        if attempts:
+            watched.attempt = attempts[-1].number
+        return EntriesEvent(found.summary.id, attempts, entries) if attempts or entries else None
+
+
+def _entries_from(connection: Connection, found: Found, index: int) -> list[Entry] | None:
+    """Entries new or changed from a journal index on; None when they are too many to tell."""
+    entries: list[Entry] = []
+    after: int | None = index - 1
+    while after is not None:
+        page, after = read_entries(connection, found, after)
+        entries += page
+        if len(entries) > ENTRIES_BEHIND_MAX:
+            return None
+    return entries
+
+
+def _event(name: bytes, data: object) -> bytes:
+    return b"event: " + name + b"\ndata: " + _encode(data) + b"\n\n"
