@@ -6,13 +6,14 @@ from typing import Any, TypeVar
 
 from agents import Agent
 
+from holdfast.ai.openai_agents.approvals import decide, run_with_approvals
 from holdfast.ai.openai_agents.graph import instrument
 from holdfast.ai.openai_agents.runner import install
 from holdfast.ai.openai_agents.tools import inline, retried
 
 A = TypeVar("A", bound=Agent[Any])
 
-__all__ = ["durable", "inline", "retried"]
+__all__ = ["decide", "durable", "inline", "retried", "run_with_approvals"]
 
 
 def durable(agent: A) -> A:

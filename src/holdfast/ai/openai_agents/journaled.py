@@ -18,10 +18,12 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, cast, get_args
 
+import pydantic
 from agents import ModelResponse
-from agents.items import TResponseStreamEvent
+from agents.items import TResponseOutputItem, TResponseStreamEvent
 from agents.tool import ToolOutputFileContent, ToolOutputImage, ToolOutputText
-from pydantic import BaseModel, TypeAdapter
+from agents.usage import deserialize_usage, serialize_usage
+from openai import BaseModel
 
 from holdfast.sdk.errors import SerializeError
 from holdfast.sdk.serde import JSON, Serde
@@ -30,10 +32,10 @@ JSON_TYPE: Final = "application/json"
 KIND: Final = "$tool_result"
 """Marks a result that is more than plain JSON; no tool returns a key with a dollar sign by chance."""
 
-REQUEST_ID: Final = "$request_id"
-"""The transport's id of a streamed response, which the SDK keeps beside its fields."""
+KEPT: Final = "$kept"
+"""Of a streamed response: the transport's request id and the like, which the SDK keeps beside its fields."""
 
-_SDK_OUTPUTS: dict[str, type[BaseModel]] = {
+_SDK_OUTPUTS: dict[str, type[pydantic.BaseModel]] = {
     "text": ToolOutputText,
     "image": ToolOutputImage,
     "file": ToolOutputFileContent,
@@ -43,44 +45,50 @@ _SDK_OUTPUTS: dict[str, type[BaseModel]] = {
 class AnswerSerde:
     """A model's answer, all of it: output items, usage, ids."""
 
-    content_type: Final = JSON_TYPE
+    content_type: str | None = JSON_TYPE
 
     def serialize(self, value: ModelResponse, /) -> bytes:
         """As JSON."""
-        return _answers().dump_json(value, warnings=False)
+        return _json(
+            {
+                "output": [_fields(item) for item in value.output],
+                "usage": serialize_usage(value.usage),
+                "response_id": value.response_id,
+                "request_id": value.request_id,
+                "raw_usage": value.raw_usage,
+            }
+        )
 
     def deserialize(self, data: bytes, /) -> ModelResponse:
         """The answer as it was."""
-        return _answers().validate_json(data)
+        read = cast("dict[str, Any]", json.loads(data))
+        return ModelResponse(
+            output=[_made(_output_classes(), item) for item in read["output"]],
+            usage=deserialize_usage(read["usage"]),
+            response_id=read["response_id"],
+            request_id=read["request_id"],
+            raw_usage=read["raw_usage"],
+        )
 
-    def schema(self) -> None:
-        """The SDK's types, which are no business of ours."""
+    def schema(self) -> dict[str, object] | None:
+        """None: the SDK's types are no business of ours."""
         return None
 
 
 class StreamSerde:
     """The events of a streamed answer, as a JSON list."""
 
-    content_type: Final = JSON_TYPE
+    content_type: str | None = JSON_TYPE
 
     def serialize(self, value: Sequence[TResponseStreamEvent], /) -> bytes:
         """Only the fields that the provider sent."""
-        return json.dumps([_event_fields(event) for event in value], ensure_ascii=False).encode()
+        return _json([_fields(event) for event in value])
 
     def deserialize(self, data: bytes, /) -> Sequence[TResponseStreamEvent]:
         """The events, each as the class that its type names."""
-        kinds = _event_classes()
-        events: list[TResponseStreamEvent] = []
-        for fields in cast("list[dict[str, Any]]", json.loads(data)):
-            request_id = fields.pop(REQUEST_ID, None)
-            kind = kinds.get(str(fields.get("type")))
-            event = _any_event().validate_python(fields) if kind is None else kind.model_validate(fields)
-            if request_id is not None:
-                cast(Any, event).response._request_id = request_id
-            events.append(cast(TResponseStreamEvent, event))
-        return events
+        return [_made(_event_classes(), event) for event in json.loads(data)]
 
-    def schema(self) -> None:
+    def schema(self) -> dict[str, object] | None:
         """As of `AnswerSerde`."""
         return None
 
@@ -106,7 +114,7 @@ class ToolResultSerde:
         typed: of what the tool's function is annotated to return.
     """
 
-    content_type: Final = JSON_TYPE
+    content_type: str | None = JSON_TYPE
 
     def __init__(self, typed: Serde[Any] = JSON) -> None:
         self._typed = typed
@@ -126,7 +134,7 @@ class ToolResultSerde:
             written = {KIND: "outputs", "value": [_dumped(one) for one in cast("list[Any]", result)]}
         else:
             written = self._by_type(result)
-        return json.dumps(written, ensure_ascii=False).encode(errors="replace")
+        return _json(written)
 
     def deserialize(self, data: bytes, /) -> ToolResult:
         """As it was."""
@@ -145,7 +153,7 @@ class ToolResultSerde:
             case _:
                 return ToolResult(self._typed.deserialize(json.dumps(value).encode()))
 
-    def schema(self) -> None:
+    def schema(self) -> dict[str, object] | None:
         """Tools tell the model what they take, not what they give."""
         return None
 
@@ -158,12 +166,6 @@ class ToolResultSerde:
             else:
                 return {KIND: "typed", "value": typed}
         return str(result)
-
-
-def _event_fields(event: TResponseStreamEvent) -> dict[str, Any]:
-    fields = event.model_dump(mode="json", exclude_unset=True, warnings=False) | {"type": event.type}
-    request_id = getattr(getattr(event, "response", None), "_request_id", None)
-    return fields if request_id is None else fields | {REQUEST_ID: request_id}
 
 
 def is_plain(value: object) -> bool:
@@ -180,28 +182,59 @@ def is_plain(value: object) -> bool:
     return False
 
 
-def _dumped(output: BaseModel) -> dict[str, Any]:
+def _dumped(output: pydantic.BaseModel) -> dict[str, Any]:
     return output.model_dump(mode="json", exclude_none=True)
 
 
-def _restored(fields: Mapping[str, Any]) -> BaseModel:
+def _restored(fields: Mapping[str, Any]) -> pydantic.BaseModel:
     return _SDK_OUTPUTS[fields["type"]].model_validate(fields)
 
 
-@cache
-def _answers() -> TypeAdapter[ModelResponse]:
-    return TypeAdapter(ModelResponse)
+def _json(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode(errors="replace")
+
+
+def _fields(item: Any) -> dict[str, Any]:
+    """An item or event as the provider sent it, and what the SDK keeps beside its response's fields."""
+    if isinstance(item, dict):
+        return cast("dict[str, Any]", item)
+    fields = item.model_dump(mode="json", by_alias=True, exclude_unset=True, warnings=False)
+    fields["type"] = item.type
+    kept = {
+        name: value
+        for name, value in vars(getattr(item, "response", None) or _Nothing()).items()
+        if name.startswith("_") and is_plain(value)
+    }
+    return fields | {KEPT: kept} if kept else fields
+
+
+class _Nothing:
+    """Has no attributes."""
+
+
+def _made(classes: Mapping[str, type[BaseModel]], fields: dict[str, Any]) -> Any:
+    """The item or event again, as the client made it: without asking whether it is what the API promises,
+    since what compatible providers send often is not."""
+    kept = fields.pop(KEPT, {})
+    kind = classes.get(fields.get("type", ""), next(iter(classes.values())))
+    made: Any = kind.construct(**fields)
+    for name, value in kept.items():
+        object.__setattr__(made.response, name, value)
+    return made
 
 
 @cache
-def _any_event() -> TypeAdapter[TResponseStreamEvent]:
-    return TypeAdapter(TResponseStreamEvent)
+def _output_classes() -> Mapping[str, type[BaseModel]]:
+    return _by_type(TResponseOutputItem)
 
 
 @cache
 def _event_classes() -> Mapping[str, type[BaseModel]]:
-    """Event classes by the `type` they carry: trying each of some fifty classes on each event takes long."""
-    union: Any = TResponseStreamEvent
+    return _by_type(TResponseStreamEvent)
+
+
+def _by_type(union: Any) -> Mapping[str, type[BaseModel]]:
+    """The members of a union of the API's types, by the `type` that each carries."""
     members = get_args(union)
     if members and not isinstance(members[0], type):
         members = get_args(members[0])  # Annotated[Union[...], discriminator]
@@ -209,5 +242,5 @@ def _event_classes() -> Mapping[str, type[BaseModel]]:
     for member in members:
         field = getattr(member, "model_fields", {}).get("type")
         for name in get_args(getattr(field, "annotation", None)):
-            found[name] = member
+            found.setdefault(name, member)
     return found

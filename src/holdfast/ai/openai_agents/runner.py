@@ -20,6 +20,7 @@ from agents.models.multi_provider import MultiProvider
 from agents.run import AgentRunner, get_default_agent_runner, set_default_agent_runner
 from agents.stream_events import StreamEvent
 
+from holdfast.ai.openai_agents import tracing
 from holdfast.ai.openai_agents.graph import instrument, is_durable
 from holdfast.ai.openai_agents.models import durable_model, durable_provider
 from holdfast.ai.strict import in_handler, refuse_unjournaled
@@ -88,6 +89,7 @@ def _takes_part(agent: Agent[Any]) -> bool:
         )
         return False
     instrument(agent)
+    tracing.install()
     return True
 
 
