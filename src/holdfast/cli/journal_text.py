@@ -166,8 +166,8 @@ def _clock(ms: int) -> str:
 
 
 def as_json(found: Described) -> dict[str, Json]:
-    """For programs: `invocation` is the row of `sys_invocation`, `journal` as in the tree; `usage`, if there is
-    any, the sum over its steps with models."""
+    """For programs: `invocation` is the row of `sys_invocation`, `journal` as in the tree, `usage` the sum
+    over its steps with models, if it has any."""
     made: dict[str, Json] = {
         "invocation": dict(found.row),
         "journal": [_item_json(item) for item in found.entries],
