@@ -96,15 +96,21 @@ def test_what_models_took_is_counted_once(
                 f"FROM holdfast_step_metadata WHERE invocation_id = '{id_}'"
             )
             assert sums == [{"tokens_in": 123, "tokens_out": 13}]
-            admin_url = server.admin_url
-            assert main(["invocations", "describe", id_, "--admin", admin_url, "--json"]) == 0
-            described = json.loads(capsys.readouterr().out)
+            described = json.loads(describe(capsys, id_, "--admin", server.admin_url, "--json"))
             assert described["usage"] == {"model_calls": 3, "tokens_in": 123, "tokens_out": 13}
-            assert main(["invocations", "describe", id_, "--admin", admin_url]) == 0
-            text = capsys.readouterr().out
+            text = describe(capsys, id_, "--admin", server.admin_url)
             assert "usage       3 model calls, 123 tokens in, 13 out" in text
             assert '[tool wire {"to": "Ada"}]' in text
         assert all(began(effects)[step] > 1 for step in STEPS)
+
+
+def describe(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """What the command prints."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        main(["invocations", "describe", *arguments])
+    assert ended.value.code == 0
+    return capsys.readouterr().out
 
 
 def model(name: str, tokens_in: int, tokens_out: int) -> dict[str, object]:
