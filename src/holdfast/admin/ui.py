@@ -1,12 +1,13 @@
 """The web UI: the built files of `ui/`, under `/ui`.
 
-Owns        which file a path means, and the headers that keep a page from running or leaking what it must not.
-Promises    hashed assets may be cached for ever and nothing else; any other path of the UI is its one page, so
-            that an address somebody shares opens where it was copied; nothing outside the build is served.
+Owns        which file a path means, and the headers that keep a page from running what it must not.
+Promises    hashed assets may be cached for ever and nothing else; any other path of the UI is its one page,
+            so that an address somebody shares opens where it was copied; only the build is served.
 Never does  data: the page asks the same admin interface as everybody else.
 
-The build is read into memory at the first request: it is small, and the server then has no open question about
-paths, links or files that change under it. Without a build (a clone where nobody ran npm) the page says how to make one.
+The build is read into memory at the first request: it is small, and the server then has no open question
+about paths, links or files that change under it. Without a build (a clone where nobody ran npm) the page says
+how to make one.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ _NOT_BUILT = """<!doctype html>
 <head><meta charset="utf-8"><title>Holdfast</title></head>
 <body>
 <h1>The UI is not built</h1>
-<p>This server runs from a source tree in which the UI has not been built. With Node 20 or newer installed:</p>
+<p>This server runs from sources whose UI has not been built. With Node 20 or newer installed:</p>
 <pre>make ui</pre>
 <p>Then start the server again. Installed packages bring the UI with them and need no Node.</p>
 <p>Everything the UI shows is also told by the command line: <code>holdfast invocations list</code>.</p>
@@ -91,7 +92,7 @@ class Ui:
             return Response(_NOT_BUILT, status, {**_SECURITY, "cache-control": _ASK_AGAIN}, "text/html")
         file = self._files.get(path)
         if file is None:
-            if path.startswith("assets/") or "." in path.rpartition("/")[2] and "/" not in path:
+            if path.startswith("assets/") or ("." in path and "/" not in path):
                 # A page of an older build asking for what is gone must hear so, not get HTML as a script.
                 return Response(status_code=404, headers=_SECURITY)
             file = self._files[PAGE]

@@ -83,7 +83,7 @@ async def approval(
     timeout_s = None if timeout is None else seconds_of(timeout, "timeout")
     awakeable = context.awakeable(bytes)
 
-    async def ask() -> dict[str, Json]:
+    async def ask() -> dict[str, str]:
         if notify is not None:
             await notify(awakeable.id)
         return {"awakeable_id": awakeable.id}
