@@ -14,7 +14,9 @@ from holdfast.storage import partition_tables
 from holdfast.storage.invocations import decode_result
 from holdfast.storage.keys import JOURNAL_SPAN
 from holdfast.storage.partition_tables import PartitionTables
+from holdfast.storage.step_metadata import step_metadata_of
 from tests.simulation.disk import Disk, Reopened, SimulatedDatabase
+from tests.simulation.handler import said_at_end, said_at_start
 from tests.simulation.laws import Outcome, outcome
 from tests.simulation.server import Server
 from tests.simulation.virtual import Broken
@@ -23,7 +25,7 @@ _EMPTY = ("object_lock", "inbox", "timer", "waiter", "outbox")
 _TABLES = (
     "meta", "invocation", "invocation_alias", "journal", "event", "state", "object_lock", "inbox", "promise",
     "promise_listener", "waiter", "timer", "outbox",
-    "step_metadata",
+    "step_metadata", "attempt",
 )  # fmt: skip
 _SIGNAL = int(MessageType.SIGNAL_NOTIFICATION)
 _PROMISE_KINDS: dict[int, type[m.GetPromiseCommandMessage] | type[m.CompletePromiseCommandMessage]] = {
@@ -83,6 +85,7 @@ class Ends:
         self.kills_reach_calls()
         self.promises_complete_once()
         self.states_are_what_journals_say()
+        self.steps_are_described_once()
         for disk in self.server.disks:
             check_replay(disk, len(self.server.disks))
 
@@ -240,6 +243,40 @@ class Ends:
         twice = [promise for promise, count in won.items() if count > 1]
         if twice:
             raise Broken(f"promises completed twice: {twice}")
+
+    def steps_are_described_once(self) -> None:
+        """What is said of a step is what it said when it was issued and what its one result says."""
+        said: dict[bytes, dict[int, tuple[int, object]]] = {}
+        for disk in self.server.disks:
+            for row, flags, id_ in disk.connection.execute("SELECT row, flags, id FROM invocation"):
+                found = step_metadata_of(
+                    lambda sql, values, disk=disk: disk.connection.execute(sql, values), row
+                )
+                if bool(flags & 2) != bool(found):
+                    raise Broken(f"{id_.hex()} has flags {flags} and metadata of {len(found)} steps")
+                said[id_] = {one.completion_id: (one.index, one.metadata) for one in found.values()}
+            orphans = disk.connection.execute(
+                "SELECT * FROM step_metadata WHERE key / ? NOT IN (SELECT row FROM invocation)",
+                (JOURNAL_SPAN,),
+            ).fetchall()
+            if orphans:
+                raise Broken(f"step_metadata of partition {disk.index} knows the forgotten: {orphans[:3]}")
+        for id_, found in said.items():
+            expected: dict[int, tuple[int, dict[str, object]]] = {}
+            places: dict[int, int] = {}
+            for index, (type_, ref, _, _, body) in enumerate(self.journals.get(id_, ())):
+                if type_ == MessageType.RUN_COMMAND:
+                    places[ref] = index
+                    if (start := said_at_start(ref)) is not None:
+                        expected[ref] = index, start
+                elif type_ == MessageType.RUN_COMPLETION:
+                    result = m.NotificationTemplate.decode(body).result
+                    end = said_at_end(ref, result.content) if isinstance(result, m.Value) else None
+                    if end is not None:
+                        _, before = expected.get(ref, (0, {}))
+                        expected[ref] = places[ref], {**before, **end}
+            if found != expected:
+                raise Broken(f"of steps of {id_.hex()} is said {found}, their journal gives {expected}")
 
     def states_are_what_journals_say(self) -> None:
         stored: dict[str, dict[bytes, bytes]] = {}

@@ -80,6 +80,16 @@ class Outside:
         raise NotImplementedError
 
 
+def said_at_start(completion: int) -> dict[str, object] | None:
+    """What a step says about itself when it is issued: every third one something."""
+    return {"step": completion, "end": "open"} if completion % 3 == 1 else None
+
+
+def said_at_end(completion: int, result: bytes) -> dict[str, object] | None:
+    """What its result says about it: every third one nothing."""
+    return {"end": result.decode()} if completion % 3 else None
+
+
 class Machine:
     """One attempt.
 
@@ -151,9 +161,16 @@ class Machine:
         if self.ended:
             return
         self.bodies[completion] = result
+        if isinstance(result, m.Value):
+            self._say(completion, said_at_end(completion, result.content))
         proposal = m.ProposeRunCompletionMessage(completion, result)
         self.frames.append(m.frame(proposal, ACK_REQUESTED if ack else 0))
         self._go_on()
+
+    def _say(self, completion: int, metadata: dict[str, object] | None) -> None:
+        if metadata is not None:
+            said = m.StepMetadataMessage(completion, json.dumps(metadata).encode())
+            self.frames.append(m.frame(said))
 
     def _note(self, type_: int, body: bytes) -> None:
         note = m.NotificationTemplate.decode(body)
@@ -264,6 +281,8 @@ class Machine:
             self.commands.append((type_, body))
             self.next += 1
             self.sent_commands += 1
+            if isinstance(message, m.RunCommandMessage):
+                self._say(message.result_completion_id, said_at_start(message.result_completion_id))
             self.frames.append(m.frame(message))
             return message
         stored_type, stored = self.commands[self.next]

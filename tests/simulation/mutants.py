@@ -18,9 +18,14 @@ from holdfast.core.messages import Complete, StartInvocation
 from holdfast.core.model import Completed, Invocation, InvocationId, Invoked, Notification, Row
 from holdfast.core.outcome import Acknowledge, Received, Refused
 from holdfast.core.records import Deliver, Recover, Sweep, TimerFired
+from holdfast.core.step_metadata import merged
 from holdfast.core.tables import Mutation
+from holdfast.invoker import translate
+from holdfast.invoker.step_metadata import hold
 from holdfast.partition.loop import PartitionLoop
 from holdfast.partition.post import PostOffice
+from holdfast.protocol.framing import MessageType
+from holdfast.storage import invocations
 from holdfast.storage.database import StorageError
 from holdfast.storage.invocations import Invocations
 from holdfast.storage.journal import Journal
@@ -374,6 +379,35 @@ def copies_a_prefix_without_its_completions() -> AbstractContextManager[object]:
         return found if isinstance(found, Refused) else found[:keep]
 
     return patch.object(restart, "_prefix", commands_only)
+
+
+@mutant
+def keeps_what_a_step_says_apart_from_its_result() -> AbstractContextManager[object]:
+    """Metadata is stored when it comes, as if the frame it belongs to were sure to come as well."""
+
+    def at_once(of: Any, type_: int, flags: int, body: bytes) -> None:
+        hold(of, type_, flags, body)
+        assert of.held is not None
+        step_metadata = of.partition.tables.step_metadata
+        known = step_metadata.get(of.row, of.held.result_completion_id)
+        if known is not None:
+            both = merged(known[1], of.held.json)
+            step_metadata.put(of.row, of.held.result_completion_id, known[0], both)
+
+    return patch.dict(translate._TRANSLATIONS, {int(MessageType.STEP_METADATA): at_once})
+
+
+@mutant
+def forgets_what_steps_said_after_a_restart() -> AbstractContextManager[object]:
+    """The flag of a row is lost on its way from the disk."""
+    decode = invocations.decode_invocation
+
+    def without(stored: Any) -> Invocation:
+        invocation = decode(stored)
+        invocation.has_step_metadata = False
+        return invocation
+
+    return patch.object(invocations, "decode_invocation", without)
 
 
 @mutant
