@@ -281,7 +281,7 @@ PROTOCOL_FAILURES = {
     "cannot connect": (lambda p: p.lose(), "RT0010"),
     "unknown control frame": (_raw(0x00FF), "RT0012"),
     "unknown command": (_raw(0x04FF), "RT0012"),
-    "custom frame": (_raw(0xFC01), "RT0012"),
+    "custom frame": (_raw(0xFCFF), "RT0012"),
     "a notification": (_accepted(wire.RunCompletionNotificationMessage(1, wire.Value(b""))), "RT0012"),
     "a start": (_accepted(wire.StartMessage()), "RT0012"),
     "an ack": (_accepted(wire.ProposeRunCompletionAckMessage(1)), "RT0012"),
