@@ -10,11 +10,13 @@ NODE_EXAMPLE := examples/claim_agent_ts
 INTEROP_SERVICES := tests/interop/services
 INTEROP_BUILDS := build/interop
 HAS_NPM := $(shell command -v npm 2>/dev/null)
+UI_BUILT := src/holdfast/admin/ui_dist/index.html
+UI_SOURCES := $(shell find ui -type f -not -path 'ui/node_modules/*')
 
 # Tests start many processes: without cached bytecode each of them compiles everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: sdk-suite-restate demo demo-typescript test check unit e2e torture power-cuts fuzz bench bench-quick bench-peers sim storm mutants lock clean setup node-setup interop-setup
+.PHONY: sdk-suite-restate demo demo-typescript test check unit e2e torture power-cuts fuzz bench bench-quick bench-peers sim storm mutants lock clean setup ui ui-check node-setup interop-setup
 
 setup: $(STAMP)
 
@@ -23,6 +25,27 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $(STAMP)
+
+# The web UI, built into the package; installed packages bring it along and need no Node.
+ui: $(UI_BUILT)
+
+$(UI_BUILT): $(UI_SOURCES)
+ifneq ($(HAS_NPM),)
+	npm ci --silent --no-audit --no-fund --prefix ui
+	npm run --silent build --prefix ui
+	touch $@
+else
+	@echo "npm is not installed: THE WEB UI IS NOT BUILT, /ui/ will say so, and its tests will be skipped"
+endif
+
+ui-check:
+ifneq ($(HAS_NPM),)
+	test -d ui/node_modules || npm ci --silent --no-audit --no-fund --prefix ui
+	npm run --silent check --prefix ui
+	npm run --silent test --prefix ui
+else
+	@echo "npm is not installed: the web UI is NOT checked"
+endif
 
 node-setup:
 ifneq ($(HAS_NPM),)
@@ -37,18 +60,18 @@ interop-setup:
 	$(INTEROP_SERVICES)/build.sh $(INTEROP_BUILDS)
 
 # The main job: a claim agent that survives kill -9 of the server and of itself.
-demo: setup
+demo: setup ui
 	$(BIN)/python -m examples.claim_agent.demo
 
-demo-typescript: setup node-setup
+demo-typescript: setup ui node-setup
 	$(BIN)/python -m examples.claim_agent.demo --agent typescript
 
 # All tests; pytest's summary line comes last.
-test: setup node-setup interop-setup
+test: setup ui node-setup interop-setup
 	$(BIN)/python -m pytest
 
 # What to run before every commit: format, lint, types, and the fast tests.
-check: setup
+check: setup ui-check
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -58,7 +81,7 @@ check: setup
 unit: setup
 	$(BIN)/python -m pytest -q -m "not e2e and not interop and not slow"
 
-e2e: setup node-setup interop-setup
+e2e: setup ui node-setup interop-setup
 	$(BIN)/python -m pytest -q -m "e2e or interop"
 
 # Random kill -9 and SIGSTOP under load, and an outsider who checks; SEED and KILLS choose.
@@ -117,4 +140,4 @@ lock: setup
 	$(BIN)/uv pip compile --quiet --custom-compile-command "make lock" --all-extras --group dev pyproject.toml --python-version 3.11 -o requirements.lock
 
 clean:
-	rm -rf $(VENV) .venv-peers $(NODE_SERVICES)/node_modules $(NODE_EXAMPLE)/node_modules $(INTEROP_BUILDS) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) ui/node_modules src/holdfast/admin/ui_dist .venv-peers $(NODE_SERVICES)/node_modules $(NODE_EXAMPLE)/node_modules $(INTEROP_BUILDS) .pytest_cache .mypy_cache .ruff_cache
