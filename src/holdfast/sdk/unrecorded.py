@@ -31,6 +31,7 @@ from inspect import unwrap
 from types import CodeType, FrameType
 from typing import Any, NoReturn, cast
 
+from holdfast.sdk.agent_frameworks import framework_cure
 from holdfast.sdk.allowing import allowed_because
 from holdfast.sdk.errors import UsageError
 from holdfast.sdk.file_owners import (
@@ -252,6 +253,8 @@ def _refuse(
             cure = UUID_CURE
         elif outer.startswith("random.") and kind is VALUE:
             cure = RANDOM_CURE
+    if kind is WORLD:
+        cure = framework_cure(sys._getframe(1)) or cure  # pyright: ignore[reportPrivateUsage]
     where = f" at {at.f_code.co_filename}:{at.f_lineno} in {at.f_code.co_qualname}" if at is not None else ""
     if kind is VALUE:
         code = "unrecorded_value"

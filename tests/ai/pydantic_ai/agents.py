@@ -1,6 +1,7 @@
 """What these tests share: an agent behind a handler, and its journal in one line per entry."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from pydantic_ai import Agent
@@ -33,17 +34,29 @@ def ask(
         meanwhile: a coroutine function that runs beside the call.
         options: of the environment, such as `always_replay=True`.
     """
+    output, journal, _ = ask_timed(agent, message, meanwhile, **options)
+    return output, journal
+
+
+def ask_timed(
+    agent: Agent[Any, Any] | Callable[[str], Any],
+    message: str = "hello",
+    meanwhile: Callable[[Harness], Any] | None = None,
+    **options: Any,
+) -> tuple[Any, Journal, timedelta]:
+    """As `ask`, and how long it took, on virtual time."""
 
     async def run_agent(text: str) -> Any:
         assert isinstance(agent, Agent)
         return (await agent.run(text)).output
 
-    async def scenario(env: Harness) -> tuple[Any, Journal]:
+    async def scenario(env: Harness) -> tuple[Any, Journal, timedelta]:
+        begun = env.now
         call = await env.send(answer, message)
         if meanwhile is not None:
             await meanwhile(env)
         output = await call.attach()
-        return output, env.journal(call)
+        return output, env.journal(call), env.now - begun
 
     _run.append(run_agent if isinstance(agent, Agent) else agent)
     try:

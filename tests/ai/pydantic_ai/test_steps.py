@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 from ai.pydantic_ai.agents import ask, steps
+from ai.pydantic_ai.told import Told
 from pydantic_ai import Agent, ModelRetry, RunContext
 from pydantic_ai.exceptions import ToolFailed, UsageLimitExceeded
-from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ToolCallPart, ToolReturnPart
-from pydantic_ai.models.function import AgentInfo, FunctionModel
 from pydantic_ai.usage import UsageLimits
 
 import holdfast
@@ -18,28 +17,6 @@ from holdfast.client import InvocationFailed
 from holdfast.testing import Harness, crash_everywhere
 
 from .conftest import Provider
-
-
-class Told:
-    """A model that asks for these tools in its first turn and then says what it was told."""
-
-    def __init__(self, *calls: tuple[str, dict[str, Any]]) -> None:
-        self.calls = calls
-        self.requests = 0
-
-    def model(self) -> FunctionModel:
-        return FunctionModel(self.answer, model_name="told")
-
-    def answer(self, messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
-        self.requests += 1
-        if len(messages) == 1:
-            parts = [
-                ToolCallPart(name, arguments, tool_call_id=f"call_{number}")
-                for number, (name, arguments) in enumerate(self.calls)
-            ]
-            return ModelResponse(parts=parts or [TextPart("nothing to do")])
-        returned = [part for part in messages[-1].parts if isinstance(part, ToolReturnPart)]
-        return ModelResponse(parts=[TextPart("; ".join(part.model_response_str() for part in returned))])
 
 
 def three_calls(*durations_s: float) -> tuple[Agent[None, str], Told, list[str]]:
@@ -58,7 +35,7 @@ def three_calls(*durations_s: float) -> tuple[Agent[None, str], Told, list[str]]
 
 
 def test_requests_and_tools_are_steps_in_the_order_the_model_gave() -> None:
-    agent, told, ran = three_calls(0.03, 0.02, 0.01)
+    agent, _, ran = three_calls(0.03, 0.02, 0.01)
     output, journal = ask(agent)
     assert output == "a; b; c"
     assert steps(journal) == ["told", "tool wait", "tool wait", "tool wait", "told"]

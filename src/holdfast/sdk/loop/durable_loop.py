@@ -27,6 +27,7 @@ from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context, copy_context
 from typing import Any, Protocol, TypeVar, cast
 
+from holdfast.sdk.agent_frameworks import framework_cure
 from holdfast.sdk.errors import AttemptEnded, TerminalError, UsageError
 from holdfast.sdk.loop.generators import OpenGenerators
 from holdfast.sdk.loop.inline_executor import InlineExecutor
@@ -330,10 +331,11 @@ def _refusal(name: str, cure: str) -> Callable[..., object]:
     def refuse(self: DurableLoop, *args: Any, **kwargs: object) -> object:
         if name == "run_in_executor" and args and isinstance(args[0], InlineExecutor):
             return _call_inline(self, *args[1:])
+        caller = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
         raise UsageError(
             "unrecorded_io",
             f"loop.{name}() was called in a handler, outside a step: it is not journaled and would happen "
-            f"again on every replay. {cure}",
+            f"again on every replay. {framework_cure(caller) or cure}",
         )
 
     refuse.__name__ = name

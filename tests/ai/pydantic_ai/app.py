@@ -1,0 +1,79 @@
+"""A Pydantic AI agent under proof: two tools at once, a tool that asks an agent, one that asks a person."""
+
+import asyncio
+import os
+
+from pydantic_ai import Agent, RunContext
+from pydantic_ai.models.openai import OpenAIChatModel
+from pydantic_ai.providers.openai import OpenAIProvider
+
+import holdfast
+from holdfast.ai.pydantic_ai import Durable
+from tests.ai.effects import ran
+
+claims = holdfast.Service("Claims")
+
+# The model by an instance, with a provider of its own; below, it is named by a text.
+fraud = Agent(
+    OpenAIChatModel("gpt-small", provider=OpenAIProvider(base_url=os.environ["OPENAI_BASE_URL"])),
+    name="fraud",
+    instructions="You look for fraud.",
+    capabilities=[Durable()],
+)
+
+
+@fraud.tool_plain
+async def search_records(amount: int) -> str:
+    """Search the records."""
+    await ran("search_records")
+    return "nothing"
+
+
+agent = Agent("openai:gpt-large", name="claims", instructions="You decide claims.", capabilities=[Durable()])
+
+
+@agent.tool_plain
+async def look_up(policy: str) -> str:
+    """Look up a policy."""
+    await ran("look_up", 0.3)
+    return f"{policy} covers it"
+
+
+@agent.tool_plain
+async def price(item: str) -> int:
+    """What an item costs."""
+    await ran("price", 0.2)
+    return 900
+
+
+@agent.tool(metadata={"holdfast": False})
+async def check_fraud(ctx: RunContext[None], amount: int) -> str:
+    """Ask the fraud department."""
+    return (await fraud.run(f"Is {amount} suspicious?", usage=ctx.usage)).output
+
+
+@agent.tool_plain(requires_approval=True)
+async def wire_money(usd: int) -> str:
+    """Wire money."""
+    await ran("wire_money")
+    return f"wired {usd}"
+
+
+@claims.handler()
+async def decide(ctx: holdfast.Context, claim: str) -> str:
+    return (await agent.run(claim)).output
+
+
+@claims.handler()
+async def stream(ctx: holdfast.Context, claim: str) -> str:
+    async with agent.run_stream(claim) as result:
+        return await result.get_output()
+
+
+@claims.handler()
+async def decide_two(ctx: holdfast.Context, claims: list[str]) -> list[str]:
+    results = await asyncio.gather(*(agent.run(claim) for claim in claims))
+    return [result.output for result in results]
+
+
+app = holdfast.app(claims)
