@@ -382,7 +382,7 @@ ORDERS = {
     "state": "object, key", "object_lock": "object", "inbox": "object, sequence", "promise": "object, key",
     "promise_listener": "object, key, sequence", "waiter": "row, sequence",
     "timer": "fire_at, row, kind, completion_id", "outbox": "destination, sequence",
-    "step_metadata": "key",
+    "step_metadata": "key", "attempt": "row, number",
 }  # fmt: skip
 """Every table of the schema and its key."""
 

@@ -207,7 +207,7 @@ invocations = st.builds(
     st.none() | waiters, st.none() | text, st.none() | text, st.none() | st.integers(5, 7), number, number,
     number, st.none() | instant, st.none() | attempt_failures, instant, st.none() | instant,
     st.none() | instant, st.none() | instant, st.none() | instant, st.booleans(), st.booleans(),
-    st.booleans(), st.none() | text, st.none() | text, st.none() | text, st.booleans(), number,
+    st.booleans(), st.booleans(), st.none() | text, st.none() | text, st.none() | text, st.booleans(), number,
 )  # fmt: skip
 
 

@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 
 from holdfast.core.apply import apply
 from holdfast.core.messages import KillCallee
-from holdfast.core.model import InvocationId, NotificationKind, Row, Success, Waiter
+from holdfast.core.model import (
+    AttemptEnd,
+    AttemptOutcome,
+    InvocationId,
+    NotificationKind,
+    Row,
+    Success,
+    Waiter,
+)
 from holdfast.core.records import AttemptReport, Sweep
 from holdfast.core.step import Step
 from holdfast.core.tables import Mutation
@@ -26,6 +34,7 @@ def _write(tables: PartitionTables, row: int) -> None:
     tables.journal.append_input(Row(row), b"input", 1)
     tables.journal.append_event(Row(row), 0, 1, "Paused", {"ty": "Paused"})
     tables.step_metadata.put(Row(row), 1, 1, b"{}")
+    tables.attempts.append(AttemptEnd(Row(row), 1, 1, 2, AttemptOutcome.SUSPENDED, "dp", None))
     tables.state.set("o/k", b"key", b"value")
     tables.objects.lock("o/k", Row(row))
     tables.objects.enqueue("o/k", Row(row))

@@ -14,9 +14,10 @@ from time import perf_counter
 
 import msgspec
 
+from holdfast.admin.attempt_list import read_attempts
 from holdfast.admin.invocation_list import Filters, Found, read_ids, read_places
-from holdfast.admin.invocation_shapes import Attempt, Entry, Summary
-from holdfast.admin.timeline import read_attempts, read_entries
+from holdfast.admin.invocation_shapes import Attempt, EntriesEvent, Entry, Summary
+from holdfast.admin.timeline import read_entries
 from holdfast.core.model import JOURNAL_ENTRIES_MAX, Row
 from holdfast.partition.feed import ChangeFeed, Changes, FeedReader
 from holdfast.query.connection import Connection
@@ -47,15 +48,6 @@ class Watched:
 
     place: Place | None = None
     attempt: int = 0
-
-
-@dataclass(slots=True)
-class EntriesEvent:
-    """The entries of an invocation that are new or have changed, and its latest attempts."""
-
-    id: str
-    attempts: list[Attempt]
-    entries: list[Entry]
 
 
 @dataclass(slots=True)
@@ -200,29 +192,31 @@ class EventSource:
                 found.append(new)
         changes: list[_Change] = []
         for one in found:
-            entries = _entries_from(connection, one, touched.places[one.place])
+            watched = self._watched[one.summary.id]
+            attempts = read_attempts(connection, one)
+            latest = [a for a in attempts if a.number >= watched.attempt]
+            entries = _entries_from(connection, one, touched.places[one.place], attempts, latest)
             if entries is None:
                 return None
-            changes.append(_Change(one, self._with_attempts(connection, one, entries)))
+            if latest:
+                watched.attempt = latest[-1].number
+            event = EntriesEvent(one.summary.id, latest, entries) if latest or entries else None
+            changes.append(_Change(one, event))
         return changes
 
-    def _with_attempts(
-        self, connection: Connection, found: Found, entries: list[Entry]
-    ) -> EntriesEvent | None:
-        watched = self._watched[found.summary.id]
-        attempts = [a for a in read_attempts(connection, found) if a.number >= watched.attempt]
-        if attempts:
-            watched.attempt = attempts[-1].number
-        return EntriesEvent(found.summary.id, attempts, entries) if attempts or entries else None
 
-
-def _entries_from(connection: Connection, found: Found, index: int) -> list[Entry] | None:
-    """Entries new or changed from a journal index on; None when they are too many to tell."""
+def _entries_from(
+    connection: Connection, found: Found, index: int, attempts: list[Attempt], latest: list[Attempt]
+) -> list[Entry] | None:
+    """Entries new or changed from a journal index on, and those the latest attempts failed in; None when they
+    are too many to tell."""
     entries: list[Entry] = []
     after: int | None = index - 1
+    failed_in = {a.error.entry_index for a in latest if a.error and a.error.entry_index is not None}
     while after is not None:
-        page, after = read_entries(connection, found, after)
+        page, after = read_entries(connection, found, after, attempts, failed_in)
         entries += page
+        failed_in = set()
         if len(entries) > ENTRIES_BEHIND_MAX:
             return None
     return entries

@@ -22,6 +22,7 @@ from holdfast.admin.invocation_shapes import (
     Parent,
     Status,
     Summary,
+    Usage,
     instant,
     maybe_instant,
 )
@@ -47,6 +48,8 @@ STATUSES: dict[Status, int] = {
     "failed": 5,
 }
 """What is stored of each."""
+HAS_STEP_METADATA, HAS_ATTEMPTS = 2, 4
+"""Bits of the column `flags`."""
 _INVOKED, _PAUSED, _COMPLETED = 2, 4, 5
 _IN_TURN: frozenset[Status] = frozenset(("ready", "running", "backing-off"))
 _ENDED: frozenset[Status] = frozenset(("succeeded", "failed"))
@@ -95,6 +98,7 @@ class Stored(NamedTuple):
     awaiting: str | None
     attempt_started_at: int | None
     has_value: int
+    flags: int
 
 
 _SELECT = f"""
@@ -104,9 +108,22 @@ SELECT i.row, i.id, i.service, i.handler, i.key, i.kind, {_STATUS}, i.status, i.
     i.origin_kind, i.origin_id, i.origin_target, i.idempotency_key, {_VIEW["journal_size"].sql},
     i.result_code, i.result_message, i.journal_purged, i.attempt, i.status_number,
     COALESCE(i.awaiting, l.awaiting), CASE WHEN l.in_flight THEN l.last_start_at END,
-    i.result_value IS NOT NULL
+    i.result_value IS NOT NULL, i.flags
 FROM {{p}}.invocation i{LIVE_JOIN}
 """
+
+
+def _tokens(name: str) -> str:
+    is_number = f"json_type(metadata, '$.{name}') = 'integer'"
+    return f"coalesce(sum(CASE WHEN {is_number} THEN max(metadata ->> '$.{name}', 0) END), 0)"
+
+
+_MODEL_CALLS = "count(CASE WHEN metadata ->> '$.kind' = 'model' THEN 1 END)"
+_USAGE = (
+    f"SELECT calls + tokens_in + tokens_out > 0, calls, tokens_in, tokens_out FROM (SELECT {_MODEL_CALLS} AS "
+    f"calls, {_tokens('tokens_in')} AS tokens_in, {_tokens('tokens_out')} AS tokens_out "
+    "FROM {p}.step_metadata WHERE key BETWEEN ? AND ? AND json_valid(metadata))"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,8 +361,17 @@ def _summary(connection: Connection, partition: int, s: Stored) -> Summary:
         parent,
         s.idempotency_key,
         s.journal_length,
-        None,
+        _usage(connection, partition, s.row) if s.flags & HAS_STEP_METADATA else None,
     )
+
+
+def _usage(connection: Connection, partition: int, row: int) -> Usage | None:
+    """As `protocol.step_metadata.usage_of`, in SQL: the messages beside the numbers stay where they are."""
+    sql = _USAGE.replace("{p}", f"p{partition}")
+    ((seen, calls, tokens_in, tokens_out),) = connection.select(
+        sql, (row * JOURNAL_SPAN, (row + 1) * JOURNAL_SPAN - 1)
+    )
+    return Usage(calls, tokens_in, tokens_out) if seen else None
 
 
 _KIND_WORDS: Mapping[int, Any] = {kind.value: word for kind, word in _KINDS.items()}

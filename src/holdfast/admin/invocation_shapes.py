@@ -200,6 +200,7 @@ class Entry:
 
     `index` is the journal's. Awakeables and signals have no command there: what the handler waits for, and
     the latest answer to it, has an index of its own from 2^20 on, the same as long as the invocation lives.
+    `metadata` is the JSON object that the service said of a step, `retries` attempts that failed in it.
     """
 
     index: int
@@ -216,8 +217,17 @@ class Entry:
     awakeable_id: str | None = None
     promise: str | None = None
     signal: str | None = None
-    metadata: dict[str, Any] | None = None
+    metadata: Any = None
     retries: list[Retry] = field(default_factory=list[Retry])
+
+
+@dataclass(slots=True)
+class EntriesEvent:
+    """What is new or has changed of an invocation's attempts and entries."""
+
+    id: str
+    attempts: list[Attempt]
+    entries: list[Entry]
 
 
 @dataclass(slots=True)

@@ -7,11 +7,12 @@ before it: so `after` fetches the next page and, later, what has changed since.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, cast
 
 import msgspec
 
+from holdfast.admin.attempt_list import read_attempts
 from holdfast.admin.entries import (
     Ref,
     answer,
@@ -22,8 +23,8 @@ from holdfast.admin.entries import (
     signal_entry_index,
     value_bytes,
 )
-from holdfast.admin.invocation_list import Found
-from holdfast.admin.invocation_shapes import Attempt, Entry, Payload, Timeline, instant, payload
+from holdfast.admin.invocation_list import HAS_STEP_METADATA, Found
+from holdfast.admin.invocation_shapes import Attempt, Entry, Payload, Retry, Timeline, payload
 from holdfast.protocol.framing import MessageType
 from holdfast.protocol.state_commands import input_content
 from holdfast.query.connection import Connection
@@ -31,9 +32,12 @@ from holdfast.query.reads import Place
 from holdfast.storage.keys import JOURNAL_SPAN
 
 COMMANDS_PER_PAGE = 2_000
+DESCRIBED_PER_PAGE = 250
+"""The same of an invocation with metadata, up to 64 KiB for each step."""
 PAGE_BYTES_MAX = 16 * 1024 * 1024
 """Of stored entries; a page with large ones ends early."""
 
+_RUN = MessageType.RUN_COMMAND.value
 _SIGNAL = MessageType.SIGNAL_NOTIFICATION.value
 _CALL_ID = MessageType.CALL_INVOCATION_ID_COMPLETION.value
 _FIRST_NOTIFICATION = 0x8000
@@ -44,25 +48,39 @@ _Stored = tuple[int, int, Any, bytes | None, int, bytes]
 
 def read_timeline(connection: Connection, found: Found, after: int) -> Timeline:
     """The page of entries after index `after` (-1: from the start)."""
-    entries, following = read_entries(connection, found, after)
     attempts = read_attempts(connection, found)
+    entries, following = read_entries(connection, found, after, attempts)
     given = None if found.stored.journal_purged else _input(connection, found.place)
     return Timeline(found.summary, given, _output(connection, found), attempts, entries, following)
 
 
-def read_entries(connection: Connection, found: Found, after: int) -> tuple[list[Entry], int | None]:
-    """Entries new or changed after an index, and the index that the next page comes after."""
-    return _Page(connection, found, after).read()
+def read_entries(
+    connection: Connection,
+    found: Found,
+    after: int,
+    attempts: Sequence[Attempt],
+    also: Collection[int] = (),
+) -> tuple[list[Entry], int | None]:
+    """Entries new or changed after an index, and the index that the next page comes after.
+
+    Args:
+        attempts: those of them that failed in an entry are among its retries.
+        also: indexes of commands that are wanted whatever `after`.
+    """
+    page = _Page(connection, found, after)
+    entries, following = page.read(also)
+    add_retries(entries, attempts)
+    return entries, following
 
 
-def read_attempts(connection: Connection, found: Found) -> list[Attempt]:
-    """The attempts, oldest first."""
-    s = found.stored
-    if s.attempt_started_at is not None:
-        return [Attempt(1, instant(s.attempt_started_at), None, "running", s.deployment, None)]
-    if s.completed_at is not None and s.running_at is not None and not s.journal_purged:
-        return [Attempt(1, instant(s.running_at), instant(s.completed_at), "completed", s.deployment, None)]
-    return []
+def add_retries(entries: Iterable[Entry], attempts: Iterable[Attempt]) -> None:
+    by_index = {entry.index: entry for entry in entries}
+    for attempt in attempts:
+        error = attempt.error
+        entry = None if error is None or error.entry_index is None else by_index.get(error.entry_index)
+        if entry is not None and error is not None:
+            at = attempt.ended_at or attempt.started_at
+            entry.retries.append(Retry(at, error.message, error.code, error.stacktrace))
 
 
 def read_whole(connection: Connection, place: Place, index: int) -> tuple[bytes | None, bytes | None] | None:
@@ -122,13 +140,22 @@ class _Page:
         self._answers: dict[int, _Stored] = {}
         """Answers to commands before the page."""
         self._signals: list[_Stored] = []
+        self._steps: dict[int, Entry] = {}
+        """Runs of an invocation whose service said something of steps, by completion id."""
+        described = found.stored.flags & HAS_STEP_METADATA
+        self._commands_max = DESCRIBED_PER_PAGE if described else COMMANDS_PER_PAGE
 
-    def read(self) -> tuple[list[Entry], int | None]:
+    def read(self, also: Collection[int]) -> tuple[list[Entry], int | None]:
         following = self._walk()
-        if following is not None and self._open:
-            self._look_ahead(following)
         if self._answers:
             self._look_back()
+        wanted = [self._first + index for index in also if index not in self._entries]
+        if wanted:
+            self._add_commands(wanted)
+        if self._open and (following is not None or wanted):
+            self._look_ahead(min(also) if wanted else following or 0)
+        if self._steps:
+            self._describe()
         self._add_signals()
         return sorted(self._entries.values(), key=lambda e: e.index), following
 
@@ -139,13 +166,10 @@ class _Page:
             (self._first + self._after + 1, self._last),
         )
         for stored in rows:
-            key, type_, ref, callee, at, body = stored
+            key, type_, ref, _, at, body = stored
             index: int = key - self._first
             if type_ < _FIRST_NOTIFICATION:
-                entry = command_entry(index, type_, body, callee, at)
-                self._entries[index] = entry
-                if entry.state == "pending" and ref is not None:
-                    self._open[ref] = entry
+                self._add_command(stored)
                 commands += 1
             elif type_ == _SIGNAL:
                 self._signals.append(stored)
@@ -156,19 +180,47 @@ class _Page:
                 else:
                     answer(waiting, body, at)
             self._bytes += len(body)
-            if commands >= COMMANDS_PER_PAGE or self._bytes >= PAGE_BYTES_MAX:
+            if commands >= self._commands_max or self._bytes >= PAGE_BYTES_MAX:
                 return index
         return None
 
+    def _add_command(self, stored: _Stored) -> Entry:
+        key, type_, ref, callee, at, body = stored
+        entry = command_entry(key - self._first, type_, body, callee, at)
+        self._entries[entry.index] = entry
+        if entry.state == "pending" and ref is not None:
+            self._open[ref] = entry
+        if type_ == _RUN and ref is not None and self._found.stored.flags & HAS_STEP_METADATA:
+            self._steps[ref] = entry
+        return entry
+
+    def _add_commands(self, keys: Collection[int]) -> None:
+        for stored in self._connection.select(
+            f"SELECT {_COLUMNS} FROM {self._table} WHERE key IN (SELECT value FROM json_each(?)) "
+            "AND type < 0x8000",
+            (_listed(keys),),
+        ):
+            self._add_command(cast("_Stored", stored))
+
+    def _describe(self) -> None:
+        """What the service said of the page's steps, as it is stored."""
+        partition, first = self._found.place[0], self._first
+        for key, metadata in self._connection.select(
+            f"SELECT key, metadata FROM p{partition}.step_metadata "
+            "WHERE key IN (SELECT value FROM json_each(?))",
+            (_listed([first + ref for ref in self._steps]),),
+        ):
+            self._steps[key - first].metadata = msgspec.Raw(metadata.encode())
+
     def _look_ahead(self, index: int) -> None:
-        """Answers that came after the page's end."""
+        """Answers that came after an index."""
         rows = self._connection.select(
             f"SELECT ref, at, body FROM {self._table} WHERE key BETWEEN ? AND ? AND type >= 0x8000 "
             f"AND type != {_SIGNAL} AND type != {_CALL_ID} AND ref IN (SELECT value FROM json_each(?))",
             (self._first + index + 1, self._last, _listed(self._open)),
         )
         for ref, at, body in rows:
-            answer(self._open.pop(ref), body, at)
+            answer(self._open[ref], body, at)
 
     def _look_back(self) -> None:
         """Commands before the page that were answered in it."""
@@ -177,12 +229,11 @@ class _Page:
             "AND ref IN (SELECT value FROM json_each(?))",
             (self._first, self._first + self._after, _listed(self._answers)),
         )
-        for key, type_, ref, callee, at, body in rows:
-            entry = command_entry(key - self._first, type_, body, callee, at)
+        for stored in rows:
+            _, _, _, _, answered_at, body = self._answers[stored[2]]
+            entry = self._add_command(cast("_Stored", stored))
             if entry.state == "pending":
-                _, _, _, _, answered_at, answer_body = self._answers[ref]
-                answer(entry, answer_body, answered_at)
-                self._entries[entry.index] = entry
+                answer(entry, body, answered_at)
 
     def _add_signals(self) -> None:
         """What signals brought, and what is waited for. The latest under a number or name stands where the

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Final, TypeAlias, TypeVar, cast
 
 from holdfast.core import calls, promises, state, step_metadata, timing
+from holdfast.core.attempt_log import log_end
 from holdfast.core.awaiting import is_satisfied
 from holdfast.core.commands import (
     Attach,
@@ -44,6 +45,7 @@ from holdfast.core.model import (
     JOURNAL_MARGIN,
     Activity,
     AttemptFailure,
+    AttemptOutcome,
     Failure,
     Invocation,
     Invoked,
@@ -92,7 +94,9 @@ def _pin(step: Step, invocation: Invocation, record: AttemptReport) -> None:
 
     An attempt that only failed stored nothing: the next one may go to a newer deployment.
     """
-    if isinstance(record.items[0], AttemptError):
+    first = record.items[0]
+    if isinstance(first, AttemptError):
+        first.deployment = record.deployment or None
         return
     invocation.deployment = record.deployment
     invocation.protocol_version = record.protocol_version
@@ -107,6 +111,7 @@ def _refuse_long_journal(step: Step, invocation: Invocation) -> None:
         at=step.at,
     )
     step.actions.append(AbortAttempt(invocation.row, invocation.attempt))
+    log_end(step, invocation, AttemptOutcome.FAILED, failure)
     _record_failure(step, invocation, failure)
     pause(step, invocation)
 
@@ -152,6 +157,8 @@ def _end(step: Step, invocation: Invocation, item: End) -> bool:
     result = invocation.output
     if result is None:
         result = step.tables.journal.output(invocation.row)
+    if invocation.has_attempts:
+        log_end(step, invocation, AttemptOutcome.COMPLETED)
     _done(step, invocation)
     if result is None:
         result = Failure(500, "the handler ended without an output")
@@ -165,6 +172,7 @@ def _suspend(step: Step, invocation: Invocation, item: Suspend) -> bool:
     The race this exists for: a result can be journalled after the attempt decided to suspend. Parking then
     would be for ever, since nothing else will wake it, so the journal is consulted here, in the same record.
     """
+    log_end(step, invocation, AttemptOutcome.PAUSED if invocation.pausing else AttemptOutcome.SUSPENDED)
     _done(step, invocation)
     if invocation.pausing:
         pause(step, invocation)
@@ -179,6 +187,7 @@ def _suspend(step: Step, invocation: Invocation, item: Suspend) -> bool:
 def _error(step: Step, invocation: Invocation, item: AttemptError) -> bool:
     """Retry by the policy, or pause, or fail: what the error asks for, or the policy's end."""
     policy, failure = item.policy, item.failure
+    log_end(step, invocation, AttemptOutcome.FAILED, failure, item.deployment)
     _done(step, invocation)
     invocation.retry_count += 1
     _record_failure(step, invocation, failure)

@@ -228,13 +228,15 @@ class Behavior:
 
 class AttemptError(Struct):
     """The attempt failed. `retry_after_ms` overrides the policy's delay for the next attempt;
-    `jitter` in [0, 1) spreads retries and comes from the invoker, since core has no randomness."""
+    `jitter` in [0, 1) spreads retries and comes from the invoker, since core has no randomness.
+    `deployment` is set by core, where the attempt leaves the invocation pinned to none."""
 
     failure: AttemptFailure
     policy: RetryPolicy
     jitter: float
     retry_after_ms: int | None = None
     behavior: int = Behavior.RETRY
+    deployment: str | None = None
 
 
 Item: TypeAlias = Command | RunProposal | Described | End | Suspend | AttemptError

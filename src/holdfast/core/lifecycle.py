@@ -230,6 +230,9 @@ def _delete_journal(step: Step, invocation: Invocation) -> None:
     if invocation.has_step_metadata:
         step.tables.step_metadata.delete(invocation.row)
         invocation.has_step_metadata = False
+    if invocation.has_attempts:
+        step.tables.attempts.delete(invocation.row)
+        invocation.has_attempts = False
 
 
 def forget(step: Step, invocation: Invocation) -> None:

@@ -289,6 +289,28 @@ class AttemptFailure(Struct):
     at: int = 0
 
 
+class AttemptOutcome(IntEnum):
+    """How an attempt ended; the numbers are stored."""
+
+    SUSPENDED = 0
+    FAILED = 1
+    COMPLETED = 2
+    PAUSED = 3
+    ABORTED = 4
+
+
+class AttemptEnd(Struct):
+    """An attempt that is over. `number` is the invocation's `attempt` while it ran."""
+
+    row: Row
+    number: int
+    started_at: int
+    ended_at: int
+    outcome: AttemptOutcome
+    deployment: str | None
+    failure: AttemptFailure | None
+
+
 class Refs(Struct):
     """What an invocation's journal has been notified of: completion ids, and signals by index or name.
 
@@ -335,6 +357,7 @@ class Invocation(Struct):
     journal_purged: bool = False
     has_attached: bool = False
     has_step_metadata: bool = False
+    has_attempts: bool = False
     scope: str | None = None
     limit_key: str | None = None
     trace_parent: str | None = None

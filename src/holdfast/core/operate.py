@@ -6,6 +6,7 @@ with a stable reason otherwise. Reasons: not_found, completed, not_completed, no
 
 from __future__ import annotations
 
+from holdfast.core.attempt_log import log_end
 from holdfast.core.calls import deliver_signal, withdraw
 from holdfast.core.journal import drop_retry_timer, start_attempt_now
 from holdfast.core.lifecycle import find_live, finish, forget, pause, purge_journal, start_attempt
@@ -14,6 +15,7 @@ from holdfast.core.model import (
     CANCEL_SIGNAL,
     VOID,
     Activity,
+    AttemptOutcome,
     Completed,
     Failure,
     Inboxed,
@@ -98,6 +100,7 @@ def kill(step: Step, invocation: Invocation) -> None:
         case Scheduled() | Inboxed():
             withdraw(step, invocation)
         case Invoked() if invocation.activity is Activity.RUNNING:
+            log_end(step, invocation, AttemptOutcome.ABORTED)
             step.actions.append(AbortAttempt(invocation.row, invocation.attempt))
         case _:
             drop_retry_timer(step.tables, invocation)
@@ -196,6 +199,8 @@ def apply_sweep(step: Step, record: Sweep) -> None:
 def apply_recover(step: Step, record: Recover) -> None:
     """After opening: a new attempt for everything that had one; back-offs keep their timers."""
     for invocation in step.tables.invocations.invoked():
+        if invocation.next_retry_at is None:
+            log_end(step, invocation, AttemptOutcome.ABORTED)
         if invocation.pausing:
             pause(step, invocation)  # somebody was told that it would be
         elif invocation.next_retry_at is not None and invocation.next_retry_at > record.at:

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from holdfast.core.messages import Message
 from holdfast.core.model import (
+    AttemptEnd,
     Invocation,
     InvocationId,
     Notification,
@@ -107,6 +108,14 @@ class StepMetadataTable(Protocol):
         """Forget an invocation's."""
 
 
+class AttemptTable(Protocol):
+    """How attempts ended, for views."""
+
+    def append(self, end: AttemptEnd) -> None: ...
+    def delete(self, row: Row) -> None:
+        """Forget those of an invocation."""
+
+
 class StateTable(Protocol):
     def get(self, object_: str, key: bytes) -> bytes | None: ...
     def keys(self, object_: str) -> tuple[bytes, ...]:
@@ -195,6 +204,8 @@ class Tables(Protocol):
     def journal(self) -> JournalTable: ...
     @property
     def step_metadata(self) -> StepMetadataTable: ...
+    @property
+    def attempts(self) -> AttemptTable: ...
     @property
     def state(self) -> StateTable: ...
     @property

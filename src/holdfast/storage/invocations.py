@@ -48,6 +48,7 @@ ROWS_RESERVED = 1 << 16
 SCHEDULED, INBOXED, INVOKED_CODE, SUSPENDED, PAUSED_CODE, COMPLETED = range(6)
 
 _STEP_METADATA_FLAG = 2
+_ATTEMPTS_FLAG = 4
 """Beside 1, has attached, in the column `flags`."""
 
 _SELECT = f"SELECT {', '.join(INVOCATION_COLUMNS)} FROM invocation"
@@ -222,9 +223,18 @@ def encode_invocation(i: Invocation) -> tuple[Value, ...]:
         i.idempotency_key, i.deployment, i.protocol_version, i.length, i.commands, i.retry_count,
         i.next_retry_at, None if i.failure is None else encode_failure(i.failure), i.progress_at,
         i.scheduled_at, i.start_at, i.inboxed_at, i.running_at, i.journal_purged,
-        i.has_attached + _STEP_METADATA_FLAG if i.has_step_metadata else i.has_attached,
+        _flags(i) if i.has_step_metadata or i.has_attempts else i.has_attached,
         i.scope, i.limit_key, i.trace_parent, int(i.pausing), i.attempt, *completion,
     )  # fmt: skip
+
+
+def _flags(i: Invocation) -> int:
+    flags = int(i.has_attached)
+    if i.has_step_metadata:
+        flags |= _STEP_METADATA_FLAG
+    if i.has_attempts:
+        flags |= _ATTEMPTS_FLAG
+    return flags
 
 
 def decode_invocation(stored: tuple[Any, ...]) -> Invocation:
@@ -285,6 +295,7 @@ def decode_invocation(stored: tuple[Any, ...]) -> Invocation:
         bool(journal_purged),
         flags & 1 == 1,
         flags & _STEP_METADATA_FLAG != 0,
+        flags & _ATTEMPTS_FLAG != 0,
         scope,
         limit_key,
         trace_parent,

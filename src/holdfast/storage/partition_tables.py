@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from holdfast.core.model import InvocationId
+from holdfast.storage.attempts import Attempts
 from holdfast.storage.buffer import Flushable
 from holdfast.storage.database import Database
 from holdfast.storage.invocations import Invocations
@@ -32,6 +33,7 @@ class PartitionTables:
         self.invocations = Invocations(self.database, self._meta)
         self.journal = Journal(self.database)
         self.step_metadata = StepMetadata(self.database)
+        self.attempts = Attempts(self.database)
         self.state = State(self.database)
         self.objects = Objects(self.database)
         self.promises = Promises(self.database)
@@ -42,6 +44,7 @@ class PartitionTables:
             self.invocations,
             self.journal,
             self.step_metadata,
+            self.attempts,
             self.state,
             self.objects,
             self.promises,
