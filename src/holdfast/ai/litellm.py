@@ -9,7 +9,7 @@ retries are turned off in a handler, whatever is asked for: the engine retries, 
 asks for. What LiteLLM calls a bad request, or a refused key, ends the step for good.
 
 `acompletion(..., stream=True)` gives an async iterator of the chunks. The whole stream is read inside the
-step and then given out of the journal, so nobody sees a piece of an answer that is tried again later; and it comes
+step and then given out of the journal, so nobody sees a piece of an answer that is tried again; and it comes
 no sooner than a whole answer would. Its usage is known when the request asks for it:
 `stream_options={"include_usage": True}`.
 """

@@ -1,7 +1,7 @@
 """`ScriptedLLM`: the endpoint in a thread of the test's own process."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from threading import Thread
 from types import TracebackType
@@ -65,6 +65,14 @@ class ScriptedLLM:
     def calls(self) -> list[Call]:
         """Every call a rule answered, oldest first, with path, turn, rule, status and body."""
         return list(self._endpoint.calls)
+
+    def hold(self, held: Callable[[], bool]) -> None:
+        """Let answers wait for as long as `held` says so; it is asked every few milliseconds."""
+        self._endpoint.held = held
+
+    def forget(self) -> None:
+        """Begin to count anew: no calls, and every conversation is asked for the first time."""
+        self._endpoint.forget()
 
     @property
     def answered(self) -> int:

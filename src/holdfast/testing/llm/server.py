@@ -10,7 +10,7 @@ import socket
 import struct
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,12 +21,14 @@ import holdfast.testing.llm.chat as chat
 import holdfast.testing.llm.messages as messages
 import holdfast.testing.llm.responses as responses
 from holdfast.testing.llm.script import Message, Reply, Script, ScriptError, turns_so_far
-from holdfast.testing.llm.wire import BadRequest, Json, fields, fingerprint
+from holdfast.testing.llm.wire import BadRequest, Json, fields, fingerprint, usage_of
 
 REQUEST_BYTES_MAX: Final = 16 * 1024 * 1024
 CALLS_KEPT_MAX: Final = 100_000
 """Calls beyond are answered and logged, and no longer kept in memory."""
 
+
+HELD_POLL_S: Final = 0.005
 
 UNLOGGED: Final = frozenset(["headers", "body", "answered"])
 
@@ -71,6 +73,7 @@ class Call:
         conversation: a fingerprint; equal ones are the same question asked again.
         headers: names in lower case.
         body: the request's JSON.
+        usage: tokens in and out, as the answer says; none when it says none, or is an error.
         answered: whether the answer was sent; not so while it is delayed, and never when the caller hung up
             before.
     """
@@ -84,6 +87,7 @@ class Call:
     conversation: str
     headers: dict[str, str]
     body: Json
+    usage: tuple[int, int] = (0, 0)
     answered: bool = False
 
 
@@ -97,6 +101,7 @@ class Endpoint(ThreadingHTTPServer):
             not say.
     Attributes:
         calls: every call that a rule answered, in the order in which they were read.
+        held: answers wait for as long as this says so; may be replaced.
     """
 
     daemon_threads = True
@@ -115,6 +120,7 @@ class Endpoint(ThreadingHTTPServer):
         self.delay_s = delay_s
         self.piece_delay_s = piece_delay_s
         self.calls: list[Call] = []
+        self.held: Callable[[], bool] = _never
         self.closing = Event()
         self._log = log
         self._lock = Lock()
@@ -145,6 +151,7 @@ class Endpoint(ThreadingHTTPServer):
                 name,
                 headers,
                 request,
+                usage_of(spoken, reply) if reply.status < 400 and reply.body is None else (0, 0),
             )
             if len(self.calls) < CALLS_KEPT_MAX:
                 self.calls.append(call)
@@ -154,10 +161,20 @@ class Endpoint(ThreadingHTTPServer):
                     file.write(json.dumps(shown) + "\n")
         return spoken, call, reply
 
+    def forget(self) -> None:
+        """Begin to count anew: no calls, and every conversation is asked for the first time."""
+        with self._lock:
+            self.calls.clear()
+            self._asked.clear()
+
     def server_close(self) -> None:
         """Stop listening; answers that are being delayed end at once."""
         self.closing.set()
         super().server_close()
+
+
+def _never() -> bool:
+    return False
 
 
 class Exchange(BaseHTTPRequestHandler):
@@ -202,6 +219,8 @@ class Exchange(BaseHTTPRequestHandler):
         delay_s = self.server.delay_s if reply.delay_s is None else reply.delay_s
         if delay_s:
             self.server.closing.wait(delay_s)
+        while self.server.held() and not self.server.closing.is_set():
+            time.sleep(HELD_POLL_S)
         if self.hung_up():
             self.close_connection = True
             return
