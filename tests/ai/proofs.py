@@ -78,7 +78,7 @@ class Proof:
 class World:
     """A server, the service and the provider of one proof, running."""
 
-    def __init__(self, proof: Proof, work_dir: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, proof: Proof, work_dir: Path) -> None:
         self.proof = proof
         self.llm = ScriptedLLM(proof.script)
         self.server: Server = new_server(work_dir / "server")
