@@ -161,8 +161,9 @@ class Machine:
         if self.ended:
             return
         self.bodies[completion] = result
-        if isinstance(result, m.Value):
-            self._say(completion, said_at_end(completion, result.content))
+        if isinstance(result, m.Value) and (said := said_at_end(completion, result.content)) is not None:
+            # Every run of the body says it was a run more; what is kept must be of one.
+            self._say(completion, {**said, f"run {self.outside.times((self.id, 'said', completion))}": True})
         proposal = m.ProposeRunCompletionMessage(completion, result)
         self.frames.append(m.frame(proposal, ACK_REQUESTED if ack else 0))
         self._go_on()
