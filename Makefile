@@ -22,7 +22,7 @@ setup: $(STAMP)
 
 $(STAMP): requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $(STAMP)
 
@@ -61,10 +61,10 @@ interop-setup:
 
 # The main job: a claim agent that survives kill -9 of the server and of itself.
 demo: setup ui
-	$(BIN)/python -m examples.claim_agent.demo
+	$(BIN)/python -m examples.claim_demo.demo
 
 demo-typescript: setup ui node-setup
-	$(BIN)/python -m examples.claim_agent.demo --agent typescript
+	$(BIN)/python -m examples.claim_demo.demo --agent typescript
 
 # All tests; pytest's summary line comes last.
 test: setup ui node-setup interop-setup

@@ -1,6 +1,6 @@
 /**
  * The effects log: one line for everything the agent's code really did, in the same format as the Python agent's
- * (`examples/claim_agent/effects.py` explains the fields). Written synchronously, so a kill -9 cannot take it back.
+ * (`examples/claim_demo/effects.py` explains the fields). Written synchronously, so a kill -9 cannot take it back.
  */
 import { appendFileSync } from "node:fs";
 import type { LanguageModelMiddleware } from "ai";

@@ -1,5 +1,5 @@
 /**
- * The agent of `examples/claim_agent`, in TypeScript: the Vercel AI SDK runs the loop, `durableCalls` makes its model
+ * The agent of `examples/claim_demo`, in TypeScript: the Vercel AI SDK runs the loop, `durableCalls` makes its model
  * calls durable, and every tool body is a durable step. It serves the same workflow, so the same demo drives it.
  *
  *   POST /ClaimAgent/{claim}/run       {"policy", "amount", "text"}   decide a claim; once per claim id

@@ -19,8 +19,8 @@ from typing import TypeVar
 import httpx
 import pytest
 
-from examples.claim_agent.processes import Child, Children, free_port
-from examples.claim_agent.server_view import DemoError, ServerView, until
+from examples.claim_demo.processes import Child, Children, free_port
+from examples.claim_demo.server_view import DemoError, ServerView, until
 from tests.cli.dev_session import DevSession
 from tests.docs.blocks import blocks, commands, files
 

@@ -15,7 +15,7 @@ DEMO_TIMEOUT_S = 240
 
 @dataclass(frozen=True)
 class Performance:
-    """One run of the demo. `facts` is what it wrote with --facts (examples/claim_agent/account.py)."""
+    """One run of the demo. `facts` is what it wrote with --facts (examples/claim_demo/account.py)."""
 
     code: int
     account: str
@@ -33,7 +33,7 @@ def perform(agent: str, facts: Path, **more: str) -> Performance:
 
     `more` is added to its environment.
     """
-    command = [sys.executable, "-m", "examples.claim_agent.demo", "--agent", agent, "--facts", str(facts)]
+    command = [sys.executable, "-m", "examples.claim_demo.demo", "--agent", agent, "--facts", str(facts)]
     done = subprocess.run(
         command, cwd=ROOT, env=environment(**more), capture_output=True, text=True, timeout=DEMO_TIMEOUT_S
     )

@@ -13,10 +13,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from examples.claim_agent.account import Facts, checks, stories, table
-from examples.claim_agent.bank import Payment
-from examples.claim_agent.effects import Effect, EffectLog, Event
-from examples.claim_agent.server_view import JournaledStep
+from examples.claim_demo.account import Facts, checks, stories, table
+from examples.claim_demo.bank import Payment
+from examples.claim_demo.effects import Effect, EffectLog, Event
+from examples.claim_demo.server_view import JournaledStep
 from tests.examples.performance import ROOT, Performance, environment, perform
 
 STEPS = ["model turn 1", "look_up_policy", "check_fraud", "model turn 2", "pay_out", "model turn 3"]
@@ -57,7 +57,7 @@ def assert_the_story_held(shown: Performance) -> None:
 @pytest.mark.slow
 def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
     """Goal: no process and no folder outlives the demo. Method: interrupt it once the first claim is in."""
-    command = [sys.executable, "-m", "examples.claim_agent.demo"]
+    command = [sys.executable, "-m", "examples.claim_demo.demo"]
     with subprocess.Popen(
         command,
         cwd=ROOT,

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from examples.claim_agent.processes import Children
-from examples.claim_agent.server_view import until
-from examples.claim_agent.stage import Stage, set_stage
+from examples.claim_demo.processes import Children
+from examples.claim_demo.server_view import until
+from examples.claim_demo.stage import Stage, set_stage
 
 pytestmark = pytest.mark.e2e
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from examples.claim_agent.processes import Child, Children, free_port
-from examples.claim_agent.server_view import ServerView, until
-from examples.claim_agent.stage import HOLDFAST, server_command
+from examples.claim_demo.processes import Child, Children, free_port
+from examples.claim_demo.server_view import ServerView, until
+from examples.claim_demo.stage import HOLDFAST, server_command
 from tests.examples.performance import ROOT
 
 pytestmark = pytest.mark.e2e

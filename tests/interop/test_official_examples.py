@@ -9,9 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from examples.claim_agent.processes import Children, free_port
-from examples.claim_agent.server_view import ServerView, until
-from examples.claim_agent.stage import server_command
+from examples.claim_demo.processes import Children, free_port
+from examples.claim_demo.server_view import ServerView, until
+from examples.claim_demo.stage import server_command
 from tests.examples.performance import ROOT, perform
 from tests.examples.test_claim_agent import assert_the_story_held
 

@@ -1,4 +1,4 @@
-"""The claim agent of `examples/claim_agent/service.py` on the official Python SDK and Hypercorn.
+"""The claim agent of `examples/claim_demo/service.py` on the official Python SDK and Hypercorn.
 
 Same handlers, same rules, same steps; so the same demo drives it, with HOLDFAST_DEMO_AGENT.
 
@@ -16,8 +16,8 @@ import restate
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
-from examples.claim_agent.model import Message, ToolRequest, as_message, opening
-from examples.claim_agent.service import (
+from examples.claim_demo.model import Message, ToolRequest, as_message, opening
+from examples.claim_demo.service import (
     APPROVAL_ABOVE,
     TURNS_MAX,
     Approval,

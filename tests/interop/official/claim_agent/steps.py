@@ -11,8 +11,8 @@ from typing import Generic, ParamSpec, TypeVar
 import restate
 
 import holdfast
-from examples.claim_agent import model
-from examples.claim_agent.effects import EffectLog
+from examples.claim_demo import model
+from examples.claim_demo.effects import EffectLog
 
 P = ParamSpec("P")
 T = TypeVar("T")

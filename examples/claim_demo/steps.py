@@ -11,7 +11,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from examples.claim_agent.effects import EffectLog
+from examples.claim_demo.effects import EffectLog
 from holdfast import Context
 
 P = ParamSpec("P")

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import httpx
 
-from examples.claim_agent.bank import Payment
-from examples.claim_agent.effects import EffectLog
-from examples.claim_agent.processes import Child, Children, free_port
-from examples.claim_agent.server_view import DemoError, ServerView, until
+from examples.claim_demo.bank import Payment
+from examples.claim_demo.effects import EffectLog
+from examples.claim_demo.processes import Child, Children, free_port
+from examples.claim_demo.server_view import DemoError, ServerView, until
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -22,7 +22,7 @@ HOLDFAST = (str(Path(sys.executable).with_name("holdfast")),)
 NODE = ("node", "--import", "./promise-with-resolvers.mjs", "--import", "tsx")
 LANGUAGE = {"python": "Python", "typescript": "TypeScript"}
 AGENTS = {
-    "python": ((*HOLDFAST, "serve", "examples.claim_agent.service:app"), ROOT),
+    "python": ((*HOLDFAST, "serve", "examples.claim_demo.service:app"), ROOT),
     "typescript": ((*NODE, "service.ts"), ROOT / "examples" / "claim_agent_ts"),
 }
 
@@ -108,7 +108,7 @@ def set_stage(children: Children, agent: str, bank_confirms_after_ms: int) -> St
             CLAIM_EFFECTS=str(effects),
             **{"OPENAI_API_KEY": "no key needed", **endpoint},
         ),
-        bank=children.add("bank", (*PYTHON, "examples.claim_agent.bank", *bank_options), ROOT),
+        bank=children.add("bank", (*PYTHON, "examples.claim_demo.bank", *bank_options), ROOT),
         model=None
         if real
         else children.add("model", (*PYTHON, "holdfast.testing.llm", *model_options), ROOT),

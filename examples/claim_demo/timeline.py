@@ -6,7 +6,7 @@ import os
 import sys
 import time
 
-from examples.claim_agent.effects import EffectLog
+from examples.claim_demo.effects import EffectLog
 
 
 class Timeline:

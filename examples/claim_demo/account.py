@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import inf
 
-from examples.claim_agent.bank import Payment
-from examples.claim_agent.effects import Effect
-from examples.claim_agent.server_view import JournaledStep, Json
+from examples.claim_demo.bank import Payment
+from examples.claim_demo.effects import Effect
+from examples.claim_demo.server_view import JournaledStep, Json
 
 INTERRUPTED = "pay_out"  # the step in whose middle the second kill falls
 

@@ -25,8 +25,8 @@ import httpx
 from pydantic import BaseModel
 
 import holdfast
-from examples.claim_agent.model import Message, ToolRequest, as_message, ask_model, opening
-from examples.claim_agent.steps import Steps
+from examples.claim_demo.model import Message, ToolRequest, as_message, ask_model, opening
+from examples.claim_demo.steps import Steps
 from holdfast import InvocationRetry, SharedWorkflowContext, WorkflowContext
 
 APPROVAL_ABOVE = 1000

@@ -1,7 +1,7 @@
 """The demo: start everything, kill -9 the server and the agent twice, and account for every step.
 
-    python -m examples.claim_agent.demo                      the agent in Python
-    python -m examples.claim_agent.demo --agent typescript   the same agent in TypeScript
+    python -m examples.claim_demo.demo                      the agent in Python
+    python -m examples.claim_demo.demo --agent typescript   the same agent in TypeScript
 
 It needs no key and no internet. With OPENAI_API_KEY or OPENAI_BASE_URL set, the agent asks that model
 instead of the scripted one. HOLDFAST_DEMO_SERVER names another server command; {data}, {ingress} and {admin}
@@ -24,11 +24,11 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from examples.claim_agent.account import INTERRUPTED, Facts, checks, table
-from examples.claim_agent.processes import Children
-from examples.claim_agent.server_view import DemoError, JournaledStep, Json, ServerView, until
-from examples.claim_agent.stage import AGENTS, LANGUAGE, Stage, set_stage
-from examples.claim_agent.timeline import Timeline
+from examples.claim_demo.account import INTERRUPTED, Facts, checks, table
+from examples.claim_demo.processes import Children
+from examples.claim_demo.server_view import DemoError, JournaledStep, Json, ServerView, until
+from examples.claim_demo.stage import AGENTS, LANGUAGE, Stage, set_stage
+from examples.claim_demo.timeline import Timeline
 
 CLAIM: Json = {"policy": "home-77", "amount": 1800, "text": "A pipe burst and ruined the kitchen floor."}
 AMOUNT = 1800
@@ -49,6 +49,7 @@ def perform(stage: Stage, timeline: Timeline) -> Facts:
     say("server", f"started on an empty data directory (pid {stage.server.pids[-1]})")
     until("the service to be found", lambda: view.register(stage.service_url))
     say("agent", f"started and registered with the server (pid {stage.service.pids[-1]})")
+    say("you", f"can watch it live in a browser: {view.admin_url}/ui/")
     scripted = "a scripted endpoint on loopback: no key, no internet"
     say("model", scripted if stage.model else "the endpoint that OPENAI_* in your environment names")
 

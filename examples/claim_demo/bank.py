@@ -7,7 +7,7 @@ It behaves as real ones do in the moment that matters: the money moves when the 
 answer comes later. A caller that dies in between cannot know. It has to ask again with the same key, and
 then gets the first payment's receipt instead of a second payment.
 
-    python -m examples.claim_agent.bank --port 8901 --confirm-after-ms 1500
+    python -m examples.claim_demo.bank --port 8901 --confirm-after-ms 1500
 """
 
 from __future__ import annotations
