@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse
 from holdfast.admin import errors
 from holdfast.admin.deployments import deployment_routes
 from holdfast.admin.edge import Edge
+from holdfast.admin.entry_completion import completion_routes
 from holdfast.admin.events import event_routes
 from holdfast.admin.invocation_views import view_routes
 from holdfast.admin.invocations import invocation_routes
@@ -52,6 +53,7 @@ def create_app(
     app.include_router(invocation_routes(catalog, engine, query))
     if reads is not None:
         app.include_router(view_routes(reads, catalog))
+        app.include_router(completion_routes(engine, reads))
         if feed is not None:
             app.include_router(event_routes(feed, reads, catalog, engine.now_ms))
     app.include_router(serdes_routes(catalog, discovery.preview))

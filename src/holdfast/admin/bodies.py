@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, model_validator
 
@@ -89,6 +89,19 @@ class Batch(BaseModel):
 
     invocation_ids: Annotated[list[Text], Field(max_length=BATCH_INVOCATIONS_MAX)]
     deployment: Text | None = None
+
+
+class ResolveEntry(BaseModel):
+    """The value that completes an entry: any JSON, handed on as it is written."""
+
+    value: Any
+
+
+class RejectEntry(BaseModel):
+    """The failure that completes an entry; `code` is like an HTTP status."""
+
+    message: Text
+    code: Annotated[int, Field(ge=400, le=599)] = 500
 
 
 class Query(BaseModel):

@@ -121,7 +121,7 @@ def view_routes(reads: Reads, catalog: Catalog) -> APIRouter:
         check_id(invocation)
 
         def read(connection: Connection) -> bytes | None:
-            both = read_whole(connection, existing(connection, invocation).place, index)
+            both = read_whole(connection, existing(connection, invocation), index)
             return None if both is None else both[part == "value"]
 
         content = await reads.run(read)

@@ -14,7 +14,6 @@ import msgspec
 
 from holdfast.admin.attempt_list import read_attempts
 from holdfast.admin.entries import (
-    Ref,
     answer,
     answer_bytes,
     awaited_signals,
@@ -83,42 +82,34 @@ def add_retries(entries: Iterable[Entry], attempts: Iterable[Attempt]) -> None:
             entry.retries.append(Retry(at, error.message, error.code, error.stacktrace))
 
 
-def read_whole(connection: Connection, place: Place, index: int) -> tuple[bytes | None, bytes | None] | None:
-    """Input and value of the entry at a journal index, uncut; None when there is no such entry."""
-    partition, row = place
-    first = row * JOURNAL_SPAN
-    if not 0 <= index < JOURNAL_SPAN:
+def read_whole(connection: Connection, found: Found, index: int) -> tuple[bytes | None, bytes | None] | None:
+    """Input and value of the entry at an index, uncut; None when there is no such entry."""
+    partition, row = found.place
+    table, first = f"p{partition}.journal", row * JOURNAL_SPAN
+    last = first + JOURNAL_SPAN - 1
+    if index >= JOURNAL_SPAN:
+        signals = connection.select(
+            f"SELECT ref, body FROM {table} WHERE key BETWEEN ? AND ? AND type = {_SIGNAL} ORDER BY key DESC",
+            (first, last),
+        )
+        for ref, body in signals:
+            if signal_entry_index(ref) == index:
+                return None, answer_bytes(body)
         return None
-    for type_, ref, body in list(
-        connection.select(f"SELECT type, ref, body FROM p{partition}.journal WHERE key = ?", (first + index,))
-    ):
+    rows = connection.select(f"SELECT type, ref, body FROM {table} WHERE key = ?", (first + index,))
+    for type_, ref, body in list(rows) if index >= 0 else ():
         if type_ >= _FIRST_NOTIFICATION:
             return None, answer_bytes(body)
         given, value = value_bytes(type_, body)
         if ref is not None:
-            for (answered,) in list(
-                connection.select(
-                    f"SELECT body FROM p{partition}.journal WHERE key BETWEEN ? AND ? AND type >= 0x8000 "
-                    f"AND type != {_SIGNAL} AND type != {_CALL_ID} AND ref = ? LIMIT 1",
-                    (first + index + 1, first + JOURNAL_SPAN - 1, ref),
-                )
-            ):
+            answers = connection.select(
+                f"SELECT body FROM {table} WHERE key BETWEEN ? AND ? AND type >= 0x8000 "
+                f"AND type != {_SIGNAL} AND type != {_CALL_ID} AND ref = ? LIMIT 1",
+                (first + index + 1, last, ref),
+            )
+            for (answered,) in list(answers):
                 value = answer_bytes(answered)
         return given, value
-    return None
-
-
-def read_signal(connection: Connection, place: Place, signal: Ref) -> bytes | None:
-    """The value that the latest signal of this number or name brought."""
-    partition, row = place
-    for (body,) in list(
-        connection.select(
-            f"SELECT body FROM p{partition}.journal WHERE key BETWEEN ? AND ? AND type = {_SIGNAL} "
-            "AND ref = ? ORDER BY key DESC LIMIT 1",
-            (row * JOURNAL_SPAN, (row + 1) * JOURNAL_SPAN - 1, signal),
-        )
-    ):
-        return answer_bytes(body)
     return None
 
 

@@ -1,11 +1,13 @@
 """What an operator may do to an invocation: cancel, kill, pause, resume, purge, look up, replace state.
 
 Every wish is answered: `Done` when it holds now (or was asked of the handler, `at_once` false), `Refused`
-with a stable reason otherwise. Reasons: not_found, completed, not_completed, not_running, not_started.
+with a stable reason otherwise. Reasons: not_found, completed, not_completed, not_running, not_started,
+settled.
 """
 
 from __future__ import annotations
 
+from holdfast.core import promises
 from holdfast.core.attempt_log import log_end
 from holdfast.core.calls import deliver_signal, withdraw
 from holdfast.core.journal import drop_retry_timer, start_attempt_now
@@ -37,6 +39,7 @@ from holdfast.core.records import (
     Recover,
     ReplaceState,
     Resume,
+    SettlePromise,
     Signal,
     Sweep,
 )
@@ -46,6 +49,7 @@ from holdfast.core.tables import Mutation
 KILLED = Failure(409, "killed")
 NOT_FOUND = Refused(404, "not_found", "the invocation does not exist")
 COMPLETED = Refused(409, "completed", "the invocation was already completed")
+SETTLED = Refused(409, "settled", "it was completed before")
 NOT_COMPLETED = Refused(409, "not_completed", "the invocation is not completed yet")
 NOT_RUNNING = Refused(409, "not_running", "the invocation is not running")
 NOT_STARTED = Refused(425, "not_started", "the invocation has not started yet")
@@ -59,9 +63,46 @@ def apply_lookup(step: Step, record: Lookup) -> Found | Refused:
     return Found(invocation.row, invocation.target, completed, invocation.expires_at)
 
 
-def apply_signal(step: Step, record: Signal) -> Done:
-    """Deliver; unknown and finished targets swallow it, as the interface promises."""
+def apply_signal(step: Step, record: Signal) -> Done | Refused:
+    """Deliver; unknown and finished targets swallow it, as the interface promises, unless it is to be refused
+    when nothing can wait for it any more."""
+    if record.once:
+        refusal = _not_awaited(step, record)
+        if refusal is not None:
+            return refusal
     deliver_signal(step, record.id, record.signal, record.result)
+    return Done()
+
+
+def _not_awaited(step: Step, record: Signal) -> Refused | None:
+    """An awakeable completes once. A named signal may come again: only the one that a suspended handler has
+    not been told of yet is in the way."""
+    invocation = find_live(step, record.id)
+    if invocation is None:
+        return NOT_FOUND
+    status = invocation.status
+    if isinstance(status, Completed):
+        return COMPLETED
+    arrived = step.refs(invocation).signals.get(record.signal)
+    if arrived is None:
+        return None
+    if isinstance(record.signal, int):
+        return SETTLED
+    return SETTLED if isinstance(status, Suspended) and arrived[0] >= status.known else None
+
+
+def apply_settle_promise(step: Step, record: SettlePromise) -> Done | Refused:
+    """Complete a promise from outside, as a handler of the workflow would."""
+    invocation = find_live(step, record.id)
+    if invocation is None:
+        return NOT_FOUND
+    if isinstance(invocation.status, Completed):
+        return COMPLETED
+    object_, table = invocation.target.object, step.tables.promises
+    if table.get(object_, record.key) is not None:
+        return SETTLED
+    table.complete(object_, record.key, record.result)
+    promises.wake_listeners(step, object_, record.key, record.result)
     return Done()
 
 

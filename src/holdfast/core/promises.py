@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from holdfast.core.commands import CompletePromise, GetPromise, PeekPromise
 from holdfast.core.journal import notify, store
-from holdfast.core.model import VOID, Completed, Failure, Invocation, Notification, NotificationKind
+from holdfast.core.model import (
+    VOID,
+    Completed,
+    Failure,
+    Invocation,
+    Notification,
+    NotificationKind,
+    Result,
+)
 from holdfast.core.step import Step
 
 ALREADY_COMPLETED = Failure(409, "promise was already completed")
@@ -39,8 +47,13 @@ def apply_complete(step: Step, invocation: Invocation, command: CompletePromise)
         return
     promises.complete(object_, command.key, command.result)
     notify(step, invocation, Notification(kind, command.completion_id, VOID))
-    for row, completion_id in promises.take_listeners(object_, command.key):
+    wake_listeners(step, object_, command.key, command.result)
+
+
+def wake_listeners(step: Step, object_: str, key: str, result: Result) -> None:
+    """Give the result of a promise to everybody who waits for it."""
+    for row, completion_id in step.tables.promises.take_listeners(object_, key):
         listener = step.tables.invocations.get(row)
         if listener is not None and not isinstance(listener.status, Completed):
-            answer = Notification(NotificationKind.GET_PROMISE, completion_id, command.result)
+            answer = Notification(NotificationKind.GET_PROMISE, completion_id, result)
             notify(step, listener, answer)

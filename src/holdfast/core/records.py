@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from holdfast.core.commands import Item, StartRequest
 from holdfast.core.messages import Message
-from holdfast.core.model import InvocationId, Row, SignalResult
+from holdfast.core.model import InvocationId, Result, Row, SignalResult
 
 
 class Start(Struct):
@@ -52,12 +52,25 @@ class TimerFired(Struct):
 
 
 class Signal(Struct):
-    """From ingress or admin: deliver a signal. A completed awakeable is one; CANCEL is one too."""
+    """From ingress or admin: deliver a signal. A completed awakeable is one; CANCEL is one too.
+
+    `once` refuses one that has come already, or that comes too late; without, it is swallowed.
+    """
 
     at: int
     id: InvocationId
     signal: int | str
     result: SignalResult
+    once: bool = False
+
+
+class SettlePromise(Struct):
+    """From admin: complete the durable promise `key` of the workflow that the invocation `id` is of."""
+
+    at: int
+    id: InvocationId
+    key: str
+    result: Result
 
 
 class Cancel(Struct):
@@ -171,6 +184,7 @@ Record: TypeAlias = (
     | AttemptReport
     | TimerFired
     | Signal
+    | SettlePromise
     | Cancel
     | Kill
     | Pause
