@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, cast
 
 from agents import Agent, Runner, RunResult, RunResultStreaming, RunState
 from agents.items import ToolApprovalItem
@@ -86,7 +86,9 @@ def _name(item: ToolApprovalItem) -> str:
 
 def _arguments(item: ToolApprovalItem) -> object:
     raw: Any = item.raw_item
-    given = raw.get("arguments") if isinstance(raw, dict) else getattr(raw, "arguments", None)
+    given: object = getattr(raw, "arguments", None)
+    if isinstance(raw, Mapping):
+        given = cast("Mapping[str, object]", raw).get("arguments")
     return {"tool": _name(item), "agent": item.agent.name, "arguments": given}
 
 

@@ -47,16 +47,14 @@ def _instrument_one(agent: Agent[Any], left: list[Agent[Any]]) -> None:
     for tool in agent.tools:
         if isinstance(tool, FunctionTool):
             make_durable(tool)
-            child = getattr(tool, "_agent_instance", None)
-            if isinstance(child, Agent):
-                left.append(cast("Agent[Any]", child))
+            left += _agents(getattr(tool, "_agent_instance", None))
     for server in agent.mcp_servers:
         make_server_durable(server)
     for target in agent.handoffs:
-        if isinstance(target, Agent):
-            left.append(cast("Agent[Any]", target))
+        if isinstance(target, Handoff):
+            _instrument_handoff(cast(Any, target), left)
         else:
-            _instrument_handoff(cast("Handoff[Any, Any]", target), left)
+            left += _agents(target)
     if not is_durable(agent):
         setattr(agent, MARK, True)
         setattr(agent, "clone", _cloning(agent.clone))  # noqa: B010 - the field's name is the method's
@@ -64,22 +62,24 @@ def _instrument_one(agent: Agent[Any], left: list[Agent[Any]]) -> None:
 
 def _instrument_handoff(handoff: Handoff[Any, Any], left: list[Agent[Any]]) -> None:
     reference = getattr(handoff, "_agent_ref", None)
-    target = None if reference is None else reference()
-    if isinstance(target, Agent):
-        left.append(cast("Agent[Any]", target))
+    left += _agents(None if reference is None else reference())
     invoke = handoff.on_invoke_handoff
     if getattr(invoke, MARK, False):
         return
 
     @wraps(invoke)
     async def invoke_durably(*args: Any, **kwargs: Any) -> Any:
-        agent = await cast("Callable[..., Awaitable[Any]]", invoke)(*args, **kwargs)
-        if isinstance(agent, Agent):
-            instrument(cast("Agent[Any]", agent))
-        return agent
+        target = await cast("Callable[..., Awaitable[Any]]", invoke)(*args, **kwargs)
+        for agent in _agents(target):
+            instrument(agent)
+        return target
 
     setattr(invoke_durably, MARK, True)
     handoff.on_invoke_handoff = invoke_durably
+
+
+def _agents(found: object) -> list[Agent[Any]]:
+    return [cast(Any, found)] if isinstance(found, Agent) else []
 
 
 def _cloning(clone: Callable[..., Agent[Any]]) -> Callable[..., Agent[Any]]:

@@ -121,17 +121,15 @@ class ToolResultSerde:
 
     def serialize(self, value: ToolResult, /) -> bytes:
         """As JSON; see the module's text."""
-        result = value.value
+        result: object = value.value
         if value.failed:
             written: object = {KIND: "failed", "value": str(result)}
         elif is_plain(result):
             written = result
-        elif isinstance(result, tuple(_SDK_OUTPUTS.values())):
+        elif isinstance(result, ToolOutputText | ToolOutputImage | ToolOutputFileContent):
             written = {KIND: "output", "value": _dumped(result)}
-        elif isinstance(result, list) and all(
-            isinstance(one, tuple(_SDK_OUTPUTS.values())) for one in cast("list[object]", result)
-        ):
-            written = {KIND: "outputs", "value": [_dumped(one) for one in cast("list[Any]", result)]}
+        elif (outputs := _sdk_outputs(result)) is not None:
+            written = {KIND: "outputs", "value": [_dumped(one) for one in outputs]}
         else:
             written = self._by_type(result)
         return _json(written)
@@ -182,6 +180,14 @@ def is_plain(value: object) -> bool:
     return False
 
 
+def _sdk_outputs(result: object) -> list[pydantic.BaseModel] | None:
+    if not isinstance(result, list):
+        return None
+    kinds = (ToolOutputText, ToolOutputImage, ToolOutputFileContent)
+    found = [one for one in cast("list[object]", result) if isinstance(one, kinds)]
+    return [*found] if len(found) == len(cast("list[object]", result)) else None
+
+
 def _dumped(output: pydantic.BaseModel) -> dict[str, Any]:
     return output.model_dump(mode="json", exclude_none=True)
 
@@ -198,7 +204,7 @@ def _fields(item: Any) -> dict[str, Any]:
     """An item or event as the provider sent it, and what the SDK keeps beside its response's fields."""
     if isinstance(item, dict):
         return cast("dict[str, Any]", item)
-    fields = item.model_dump(mode="json", by_alias=True, exclude_unset=True, warnings=False)
+    fields: dict[str, Any] = item.model_dump(mode="json", by_alias=True, exclude_unset=True, warnings=False)
     fields["type"] = item.type
     kept = {
         name: value

@@ -19,9 +19,9 @@ MARK: Final = "_holdfast_durable"
 class PydanticTypeSerde:
     """Any type that pydantic reads, as JSON without what is unset."""
 
-    content_type: Final = "application/json"
+    content_type: str | None = "application/json"
 
-    def __init__(self, kind: object) -> None:
+    def __init__(self, kind: Any) -> None:
         self._adapter: TypeAdapter[Any] = TypeAdapter(kind)
 
     def serialize(self, value: Any, /) -> bytes:
@@ -32,7 +32,7 @@ class PydanticTypeSerde:
         """As it was."""
         return self._adapter.validate_json(data)
 
-    def schema(self) -> None:
+    def schema(self) -> dict[str, object] | None:
         """None: the protocol's types."""
         return None
 
@@ -47,34 +47,30 @@ def make_server_durable(server: MCPServer) -> None:
     async def list_durably(*args: Any, **kwargs: Any) -> list[Tool]:
         if not in_handler():
             return await list_tools(*args, **kwargs)
-        return cast(
-            "list[Tool]",
-            await tool_step(
-                f"mcp list {server.name}",
-                lambda: list_tools(*args, **kwargs),
-                serde=tools,
-                tool="tools/list",
-                call_id="",
-                arguments={"server": server.name},
-            ),
+        found: list[Tool] = await tool_step(
+            f"mcp list {server.name}",
+            lambda: list_tools(*args, **kwargs),
+            serde=tools,
+            tool="tools/list",
+            call_id="",
+            arguments={"server": server.name},
         )
+        return found
 
     async def call_durably(
         tool_name: str, arguments: dict[str, Any] | None, *args: Any, **kwargs: Any
     ) -> CallToolResult:
         if not in_handler():
             return await call_tool(tool_name, arguments, *args, **kwargs)
-        return cast(
-            CallToolResult,
-            await tool_step(
-                f"tool {tool_name}",
-                lambda: call_tool(tool_name, arguments, *args, **kwargs),
-                serde=result,
-                tool=tool_name,
-                call_id="",
-                arguments=arguments or {},
-            ),
+        answer: CallToolResult = await tool_step(
+            f"tool {tool_name}",
+            lambda: call_tool(tool_name, arguments, *args, **kwargs),
+            serde=result,
+            tool=tool_name,
+            call_id="",
+            arguments=arguments or {},
         )
+        return answer
 
     target = cast(Any, server)
     target.list_tools = list_durably

@@ -48,7 +48,7 @@ class DurableModel(Model):
         self.step_name = name or (own if isinstance(own, str) and own else type(inner).__name__)
 
     @property  # type: ignore[misc]
-    def __class__(self) -> type:
+    def __class__(self) -> type:  # pyright: ignore[reportIncompatibleMethodOverride]
         # The SDK, and perhaps the user, asks which kind of model it is: the answer must stay what it was.
         return type(self._inner)
 

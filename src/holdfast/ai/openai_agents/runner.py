@@ -20,9 +20,9 @@ from agents.models.multi_provider import MultiProvider
 from agents.run import AgentRunner, get_default_agent_runner, set_default_agent_runner
 from agents.stream_events import StreamEvent
 
-from holdfast.ai.openai_agents import tracing
 from holdfast.ai.openai_agents.graph import instrument, is_durable
 from holdfast.ai.openai_agents.models import durable_model, durable_provider
+from holdfast.ai.openai_agents.tracing import install_tracing
 from holdfast.ai.strict import in_handler, refuse_unjournaled
 from holdfast.sdk.errors import InvocationCancelled, TerminalError
 
@@ -89,7 +89,7 @@ def _takes_part(agent: Agent[Any]) -> bool:
         )
         return False
     instrument(agent)
-    tracing.install()
+    install_tracing()
     return True
 
 
@@ -142,9 +142,8 @@ def final(error: Exception) -> Exception:
     """
     if isinstance(error, TerminalError) or not isinstance(error, AgentsException):
         return error
-    cause: BaseException | None = error
+    cause = error.__cause__
     for _ in range(CAUSES_MAX):
-        cause = cause.__cause__
         if cause is None:
             return _terminal(error, None)
         if isinstance(cause, InvocationCancelled):
@@ -153,6 +152,7 @@ def final(error: Exception) -> Exception:
             return _terminal(error, cause)
         if not isinstance(cause, AgentsException | ValueError):
             return error
+        cause = cause.__cause__
     return error
 
 

@@ -8,7 +8,13 @@ from typing import Any, cast
 
 from agents import ModelResponse, Usage
 from agents.items import TResponseInputItem, TResponseStreamEvent
-from openai.types.responses import Response, ResponseFunctionToolCall, ResponseOutputMessage
+from openai.types.responses import (
+    Response,
+    ResponseCompletedEvent,
+    ResponseFunctionToolCall,
+    ResponseIncompleteEvent,
+    ResponseOutputMessage,
+)
 
 from holdfast.ai.metadata import Json, bounded_response
 
@@ -36,14 +42,13 @@ def _add(shown: list[dict[str, object]], item: Mapping[str, Any]) -> None:
         shown.append({"role": role, "content": _text(item.get("content"))})
     elif kind == "function_call":
         call = {"id": item.get("call_id"), "name": item.get("name"), "arguments": item.get("arguments")}
-        last = shown[-1] if shown else {}
-        if last.get("role") != "assistant":
-            last = {"role": "assistant", "content": ""}
-            shown.append(last)
-        cast("list[object]", last.setdefault("tool_calls", [])).append(call)
+        if not shown or shown[-1].get("role") != "assistant":
+            shown.append({"role": "assistant", "content": ""})
+        cast("list[object]", shown[-1].setdefault("tool_calls", [])).append(call)
     elif kind == "function_call_output":
-        output = {"role": "tool", "content": _text(item.get("output")), "tool_call_id": item.get("call_id")}
-        shown.append(output)
+        shown.append(
+            {"role": "tool", "content": _text(item.get("output")), "tool_call_id": item.get("call_id")}
+        )
     elif kind != "reasoning":
         shown.append({"role": "assistant", "content": f"({kind})"})
 
@@ -52,8 +57,7 @@ def _text(content: object) -> str:
     if isinstance(content, str):
         return content
     if isinstance(content, list):
-        parts = cast("list[Any]", content)
-        return "\n".join(_part(part) for part in parts)
+        return "\n".join(_part(part) for part in cast("list[object]", content))
     return "" if content is None else json.dumps(content, default=str, ensure_ascii=False)
 
 
@@ -85,7 +89,7 @@ def describe_stream(events: Sequence[TResponseStreamEvent]) -> Mapping[str, Json
 def final_response(events: Iterable[TResponseStreamEvent]) -> Response | None:
     """The whole response that a stream ended with; None when it was cut."""
     for event in events:
-        if event.type in ("response.completed", "response.incomplete"):
+        if isinstance(event, ResponseCompletedEvent | ResponseIncompleteEvent):
             return event.response
     return None
 

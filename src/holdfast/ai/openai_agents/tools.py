@@ -112,23 +112,23 @@ class Invoker:
     """Calls a tool, as a step where it has to be one. Mixed into the class of the vendor's own invoker, so
     that whoever asks for that class, or copies the tool, finds what it looks for."""
 
-    _holdfast_inner: Invoke
-    _holdfast_tool: FunctionTool
+    holdfast_inner: Invoke
+    holdfast_tool: FunctionTool
 
     async def __call__(self, ctx: ToolContext[Any], input: str) -> Any:  # noqa: A002 (the vendor's name)
         if not in_handler():
-            return await self._holdfast_inner(ctx, input)
-        inner, tool = self._holdfast_inner, self._holdfast_tool
+            return await self.holdfast_inner(ctx, input)
+        inner, tool = self.holdfast_inner, self.holdfast_tool
         try:
             return await _with_policy_of(inner, _journaled(tool, inner))(ctx, input)
         except Through as through:
             raise through.error from through.error.__cause__
 
     def __agents_bind_function_tool__(self, tool: FunctionTool) -> Any:
-        if tool is self._holdfast_tool:
+        if tool is self.holdfast_tool:
             return self
-        bind = getattr(self._holdfast_inner, "__agents_bind_function_tool__", None)
-        return _invoker(self._holdfast_inner if bind is None else bind(tool), tool)
+        bind = getattr(self.holdfast_inner, "__agents_bind_function_tool__", None)
+        return _invoker(self.holdfast_inner if bind is None else bind(tool), tool)
 
 
 _classes: dict[type, type] = {}
@@ -145,8 +145,8 @@ def _invoker(inner: Invoke, tool: FunctionTool) -> Invoker:
             mixed = _classes[kind] = type(kind.__name__, (Invoker, kind), {})
         made = cast(Invoker, object.__new__(mixed))
         made.__dict__.update(inner.__dict__)
-    made._holdfast_inner = inner
-    made._holdfast_tool = tool
+    made.holdfast_inner = inner
+    made.holdfast_tool = tool
     return made
 
 

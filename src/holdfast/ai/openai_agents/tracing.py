@@ -12,7 +12,7 @@ The traces go where they went before: to the processors that the application has
 from __future__ import annotations
 
 import hashlib
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from agents.tracing import Span, Trace, TracingProcessor, get_trace_provider, set_trace_provider
@@ -21,6 +21,8 @@ from agents.tracing.provider import DefaultTraceProvider, TraceProvider
 from holdfast.sdk.context.base import Context
 from holdfast.sdk.context.variable import current_or_none
 from holdfast.sdk.loop.durable_loop import DurableLoop, get_running_loop
+
+T = TypeVar("T")
 
 SHUTDOWN_S_MAX = 5.0
 """How long the end of the process may wait for traces; what the SDK gives its own provider."""
@@ -112,20 +114,20 @@ class OncePerInvocation(TracingProcessor):
         self._inner.force_flush()
 
 
-def install() -> None:
+def install_tracing() -> None:
     """Put a `DurableTraceProvider` before the provider in use, once."""
     provider = get_trace_provider()
     if not isinstance(provider, DurableTraceProvider):
         set_trace_provider(DurableTraceProvider(provider))
 
 
-def _quiet(made: Any) -> Any:
+def _quiet(made: T) -> T:
     """A trace or span of a handler, telling what is new only. Others' kinds, and the SDK's empty one for
     disabled tracing, have no processor to stand before."""
     if current_or_none() is not None:
         processor = getattr(made, "_processor", None)
         if processor is not None:
-            made._processor = OncePerInvocation(processor)
+            cast(Any, made)._processor = OncePerInvocation(processor)
     return made
 
 
