@@ -200,7 +200,7 @@ def read_page(
     if ids is not None:
         named = [f for f in read_ids(connection, ids) if filters.matches(f.summary)]
         return sorted(named, key=_newest_first)[:limit], None
-    where, values = _conditions(filters)
+    where, values = conditions(filters)
     floors = [_floor(connection, n, before, filters) for n, before in enumerate(cursor.rows)]
     walks: list[Iterator[Found]] = []
     for partition, (before, floor) in enumerate(zip(cursor.rows, floors, strict=True)):
@@ -225,16 +225,23 @@ def read_ids(connection: Connection, ids: Iterable[str]) -> list[Found]:
     return [found for found in read_places(connection, places) if found.summary.id in wanted]
 
 
-def read_places(connection: Connection, places: Iterable[Place]) -> list[Found]:
-    """What is at these places, in no order; what has been forgotten is left out."""
+def read_places(
+    connection: Connection, places: Iterable[Place], where: str = "", values: Sequence[Any] = ()
+) -> list[Found]:
+    """What is at these places, in no order; what has been forgotten is left out.
+
+    Args:
+        where: a further condition, beginning with AND, and its `values`.
+    """
     by_partition: dict[int, list[int]] = {}
     for partition, row in places:
         by_partition.setdefault(partition, []).append(row)
     found: list[Found] = []
     for partition, rows in by_partition.items():
         listed = msgspec.json.encode(rows).decode()
-        sql = f"{_SELECT} WHERE i.row IN (SELECT value FROM json_each(?))"
-        found += _found(connection, partition, connection.select(_of(partition, sql), (listed,)))
+        sql = f"{_SELECT} WHERE i.row IN (SELECT value FROM json_each(?)){where}"
+        stored = connection.select(_of(partition, sql), (listed, *values))
+        found += _found(connection, partition, stored)
     return found
 
 
@@ -283,7 +290,8 @@ def _newest_first(found: Found) -> tuple[int, int]:
     return -found.stored.created_at, -found.stored.row
 
 
-def _conditions(filters: Filters) -> tuple[str, list[Any]]:
+def conditions(filters: Filters) -> tuple[str, list[Any]]:
+    """The filters in SQL, each with AND before it, and their values."""
     where, values = "", list[Any]()
     for column in ("service", "handler", "key"):
         wanted = getattr(filters, column)
