@@ -107,7 +107,7 @@ def test_a_fallback_is_one_step_and_waits_only_when_all_fail(provider: Provider)
         # Which one is given depends on how often the conversation was asked for, of either model.
         {
             "model": "second",
-            "replies": [{}, {"status": 429, "headers": {"retry-after": "2"}}, {}, {"text": "here"}],
+            "replies": [{"status": 429, "headers": {"retry-after": "2"}}] * 3 + [{"text": "here"}],
         },
     )
     model = FallbackModel("openai-chat:first", "openai-chat:second")

@@ -41,7 +41,7 @@ try:
     from holdfast.ai.pydantic_ai.options import ToolOptions
 except ImportError as error:
     raise ImportError(
-        "holdfast.ai.pydantic_ai needs Pydantic AI 2.68 or later: pip install 'holdfast[pydantic-ai]'"
+        "holdfast.ai.pydantic_ai needs Pydantic AI 2.62 or later: pip install 'holdfast[pydantic-ai]'"
     ) from error
 
 __all__ = ["Durable", "ToolOptions"]

@@ -161,7 +161,6 @@ class Durable(BaseDurabilityCapability[AgentDepsT]):
         return requests.build_results(
             approvals={call_id: _result(decision) for call_id, decision in decided.items()},
             metadata={id_: requests.metadata[id_] for id_ in decided if id_ in requests.metadata},
-            answered_by={id_: decision.by for id_, decision in decided.items() if decision.by},
         )
 
     async def _ask(self, call: ToolCallPart, requests: DeferredToolRequests) -> Decision:
