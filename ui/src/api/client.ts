@@ -67,14 +67,16 @@ export function filterParameters(filters: Filters): URLSearchParams {
 }
 
 export const api = {
-  invocations(filters: Filters, limit: number, before?: string): Promise<InvocationPage> {
+  invocations(filters: Filters, limit: number, before: string | null): Promise<InvocationPage> {
     const parameters = filterParameters(filters);
     parameters.set("limit", String(limit));
-    if (before !== undefined) parameters.set("before", before);
+    if (before !== null) parameters.set("before", before);
     return request("GET", `/invocations?${parameters}`);
   },
   invocation: (id: string) => request<Summary>("GET", `/invocations/${part(id)}`),
-  timeline: (id: string) => request<Timeline>("GET", `/invocations/${part(id)}/timeline`),
+  /** Entries after an index; -1: from the start. */
+  timeline: (id: string, after: number) =>
+    request<Timeline>("GET", `/invocations/${part(id)}/timeline?after=${after}`),
   services: () => request<{ services: Service[] }>("GET", "/services").then((answer) => answer.services),
   deployments: () =>
     request<{ deployments: Deployment[] }>("GET", "/deployments").then((answer) => answer.deployments),

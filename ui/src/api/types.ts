@@ -14,9 +14,9 @@ export type Status =
   | "failed";
 
 export interface Failure {
-  code: number | string;
+  code: number;
   message: string;
-  metadata?: Record<string, string> | null;
+  metadata?: Record<string, string>;
 }
 
 export interface Usage {
@@ -43,8 +43,14 @@ export interface Summary {
   deployment_id: string | null;
   revision: number | null;
   retry_count: number;
-  last_failure: { code?: number | string; message: string; entry_index?: number | null } | null;
-  parent: { id: string; target: string; entry_index: number | null } | null;
+  last_failure: {
+    code: number;
+    message: string;
+    /** An entry of the list of error codes, such as `RT0007`. */
+    doc_code: string | null;
+    entry_index: number | null;
+  } | null;
+  parent: { id: string; target: string | null; entry_index: number | null } | null;
   idempotency_key: string | null;
   journal_length: number;
   usage: Usage | null;
@@ -67,8 +73,9 @@ export interface Attempt {
   outcome: Outcome;
   deployment_id: string | null;
   error: {
-    code: number | string;
+    code: number;
     message: string;
+    doc_code: string | null;
     stacktrace: string | null;
     entry_index: number | null;
   } | null;
@@ -94,12 +101,13 @@ export type EntryType =
   | "signal_wait"
   | "signal_send"
   | "input"
-  | "output";
+  | "output"
+  | "unknown";
 
 export interface Retry {
   at: string;
   message: string;
-  code: number | string;
+  code: number;
   stacktrace: string | null;
 }
 
@@ -113,7 +121,7 @@ export interface Entry {
   input: Payload | null;
   value: Payload | null;
   failure: Failure | null;
-  callee: { id: string; target: string } | null;
+  callee: { id: string | null; target: string | null } | null;
   wake_at: string | null;
   awakeable_id: string | null;
   promise: string | null;
@@ -128,6 +136,8 @@ export interface Timeline {
   output: Payload | null;
   attempts: Attempt[];
   entries: Entry[];
+  /** Given as `after`, it continues; null: that was all. */
+  next: number | null;
 }
 
 export interface InvocationPage {

@@ -29,7 +29,8 @@ export function coloured(text: string): ComponentChildren[] {
 }
 
 /** A block of code that begins folded when it is long. */
-export function Code({ text, json = false, label }: { text: string; json?: boolean; label: string }) {
+export function Code(props: { text: string; json?: boolean; label: string; asWritten?: boolean }) {
+  const { text, json = false, label, asWritten = false } = props;
   const [whole, setWhole] = useState(false);
   const lines = useMemo(() => text.split("\n"), [text]);
   const long = lines.length > SHOWN_LINES + 5;
@@ -37,7 +38,7 @@ export function Code({ text, json = false, label }: { text: string; json?: boole
   return (
     <div class="code">
       <CopyButton text={text} what={label} />
-      <pre role="group" tabIndex={0} aria-label={label}>
+      <pre role="group" class={asWritten ? "as-written" : undefined} tabIndex={0} aria-label={label}>
         {json ? coloured(shown) : shown}
       </pre>
       {long && (

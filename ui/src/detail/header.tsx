@@ -102,9 +102,7 @@ export function FailureCallout({ summary, onShow }: { summary: Summary; onShow: 
       <Icon name="alert" size={15} />
       <div class="callout-text">
         <strong>{ended === null ? "Last attempt failed" : "Failed"}</strong>
-        {failure.code !== undefined && failure.code !== "" && (
-          <span class="tag num">{String(failure.code)}</span>
-        )}
+        {failure.code !== 0 && <span class="tag num">{String(failure.code)}</span>}
         <span class="callout-message" title={failure.message}>
           {first}
           {rest.length > 0 && " …"}

@@ -9,10 +9,13 @@ import { Code, JsonCode, MaybeJson, PayloadView } from "../components/payload";
 import { now } from "../lib/clock";
 import { at, clockTime, count, dateTime, duration } from "../lib/format";
 import { isWaitingForAnswer, KINDS, wordsOf } from "../lib/kinds";
-import { type EntryRow, entryStretch, type LaneRow, type Row } from "../lib/rows";
+import { type EntryRow, entryStretch, type LaneRow, type Row, stateOf } from "../lib/rows";
 import { links } from "../router";
 import { Conversation } from "./conversation";
-import { ResolveForm } from "./resolve";
+import { approvalOf, ResolveForm } from "./resolve";
+
+/** From here on indices are no places in the journal, but made up for what has none. */
+const IN_JOURNAL_BELOW = 1 << 20;
 
 export function DetailPanel({ row, onClose }: { row: Row | null; onClose: (() => void) | null }) {
   return (
@@ -42,8 +45,6 @@ function Head(props: { kind: string; children: ComponentChildren; onClose: (() =
   );
 }
 
-const STATE_WORDS = { pending: "pending", done: "done", failed: "failed" };
-
 function EntryDetail({ row, onClose }: { row: EntryRow; onClose: (() => void) | null }) {
   const { entry, branch, kind } = row;
   const { verb, name } = wordsOf(entry);
@@ -57,17 +58,21 @@ function EntryDetail({ row, onClose }: { row: EntryRow; onClose: (() => void) | 
           <Icon name={kind} size={15} />
         </span>
         <div class="detail-title">
-          <h2 title={name}>{name === "" ? verb : name}</h2>
+          <h2 title={name}>{approvalOf(entry, branch.entries)?.title ?? (name === "" ? verb : name)}</h2>
           <span class="quiet">
-            {KINDS.find((candidate) => candidate.kind === kind)?.label} · entry{" "}
-            <span class="num">{entry.index}</span> ·{" "}
-            <span class={`state state-${entry.state}`}>{STATE_WORDS[entry.state]}</span>
+            {KINDS.find((candidate) => candidate.kind === kind)?.label} ·{" "}
+            {entry.index < IN_JOURNAL_BELOW && (
+              <>
+                entry <span class="num">{entry.index}</span> ·{" "}
+              </>
+            )}
+            <span class={`state state-${stateOf(row)}`}>{stateOf(row)}</span>
           </span>
         </div>
       </Head>
       <div class="detail-body">
         {isWaitingForAnswer(entry) && branch.summary?.completed_at === null && (
-          <ResolveForm invocation={branch.id} entry={entry} />
+          <ResolveForm invocation={branch.id} entry={entry} approval={approvalOf(entry, branch.entries)} />
         )}
         {entry.failure !== null && <FailureView failure={entry.failure} />}
         <Facts row={row} />
@@ -160,10 +165,10 @@ function Facts({ row }: { row: EntryRow }) {
           <Copied text={metadata.call_id} />
         </Line>
       )}
-      {entry.callee !== null && (
+      {entry.callee !== null && entry.callee.id !== null && (
         <Line name="Invocation">
           <a href={links.invocation(entry.callee.id)} title={entry.callee.id}>
-            {entry.callee.target} <Icon name="chevron" size={12} />
+            {entry.callee.target ?? entry.callee.id} <Icon name="chevron" size={12} />
           </a>
         </Line>
       )}
@@ -253,7 +258,7 @@ function FailedAttempt({
       {more !== null && (
         <details open={last}>
           <summary>Stack</summary>
-          <Code text={more} label="stack" />
+          <Code text={more} label="stack" asWritten />
         </details>
       )}
     </li>

@@ -1,12 +1,30 @@
-/** Answering what an invocation waits for: a value that must be JSON, or a refusal with a reason. */
+/** Answering what an invocation waits for: a person's yes or no, or any JSON, or a refusal with a reason. */
 
 import { useMemo, useState } from "preact/hooks";
 import { ApiError, api } from "../api/client";
 import type { Entry, Json } from "../api/types";
 import { Notice } from "../components/basics";
 import { Icon } from "../components/icon";
+import { JsonCode } from "../components/payload";
 
 const SUGGESTIONS = ["true", "false", "null", "{}"];
+
+/** What an agent asks a person, as the step says that asked. */
+export interface Approval {
+  title: string;
+  details: Json | undefined;
+}
+
+/** The approval that waits on an awakeable, if it is one. */
+export function approvalOf(entry: Entry, entries: readonly Entry[]): Approval | null {
+  if (entry.awakeable_id === null) return null;
+  for (const { metadata } of entries) {
+    if (metadata?.kind === "approval" && metadata.awakeable_id === entry.awakeable_id) {
+      return { title: String(metadata.approval ?? "Approve?"), details: metadata.details };
+    }
+  }
+  return null;
+}
 
 function parsed(text: string): { value: Json } | { problem: string } {
   try {
@@ -18,8 +36,12 @@ function parsed(text: string): { value: Json } | { problem: string } {
   }
 }
 
-export function ResolveForm({ invocation, entry }: { invocation: string; entry: Entry }) {
-  const [mode, setMode] = useState<"resolve" | "reject">("resolve");
+type Mode = "decide" | "resolve" | "reject";
+const MODE_WORDS: Record<Mode, string> = { decide: "Decide", resolve: "Resolve", reject: "Reject" };
+
+export function ResolveForm(props: { invocation: string; entry: Entry; approval: Approval | null }) {
+  const { invocation, entry, approval } = props;
+  const [mode, setMode] = useState<Mode>(approval === null ? "resolve" : "decide");
   const [text, setText] = useState("true");
   const [reason, setReason] = useState("");
   const [busy, setBusy] = useState(false);
@@ -28,13 +50,11 @@ export function ResolveForm({ invocation, entry }: { invocation: string; entry: 
   const answer = useMemo(() => parsed(text), [text]);
   const problem = mode === "resolve" && "problem" in answer ? answer.problem : "";
 
-  const send = async (event: Event): Promise<void> => {
-    event.preventDefault();
+  const send = async (request: () => Promise<Json>): Promise<void> => {
     setBusy(true);
     setError("");
     try {
-      if (mode === "reject") await api.reject(invocation, entry.index, reason.trim() || "rejected");
-      else if ("value" in answer) await api.resolve(invocation, entry.index, answer.value);
+      await request();
       setSent(true);
     } catch (failure) {
       setError(failure instanceof ApiError ? failure.message : String(failure));
@@ -42,16 +62,30 @@ export function ResolveForm({ invocation, entry }: { invocation: string; entry: 
       setBusy(false);
     }
   };
+  const decide = (approved: boolean): void => {
+    const said = reason.trim();
+    const value: Json = said === "" ? { approved } : { approved, reason: said };
+    void send(() => api.resolve(invocation, entry.index, value));
+  };
+  const submit = (event: Event): void => {
+    event.preventDefault();
+    if (mode === "decide") decide(true);
+    else if (mode === "reject")
+      void send(() => api.reject(invocation, entry.index, reason.trim() || "rejected"));
+    else if ("value" in answer) void send(() => api.resolve(invocation, entry.index, answer.value));
+  };
   if (sent) return <Notice kind="good">Answered. The invocation goes on.</Notice>;
+  const modes: Mode[] = approval === null ? ["resolve", "reject"] : ["decide", "resolve", "reject"];
   return (
-    <form class="resolve" onSubmit={send}>
+    <form class="resolve" onSubmit={submit}>
       <div class="resolve-head">
         <span class="resolve-title">
-          <Icon name="wait" size={14} /> Waiting for an answer
+          <Icon name="wait" size={14} />{" "}
+          {approval === null ? "Waiting for an answer" : "Waiting for approval"}
         </span>
         <fieldset class="switch switch-text">
           <legend class="sr-only">How to answer</legend>
-          {(["resolve", "reject"] as const).map((choice) => (
+          {modes.map((choice) => (
             <button
               key={choice}
               type="button"
@@ -59,11 +93,19 @@ export function ResolveForm({ invocation, entry }: { invocation: string; entry: 
               aria-pressed={mode === choice}
               onClick={() => setMode(choice)}
             >
-              {choice === "resolve" ? "Resolve" : "Reject"}
+              {MODE_WORDS[choice]}
             </button>
           ))}
         </fieldset>
       </div>
+      {approval !== null && (
+        <>
+          <p class="resolve-question">{approval.title}</p>
+          {approval.details !== undefined && approval.details !== null && (
+            <JsonCode value={approval.details} label="what is to be approved" />
+          )}
+        </>
+      )}
       {mode === "resolve" ? (
         <>
           <label class="sr-only" for="resolve-value">
@@ -91,25 +133,42 @@ export function ResolveForm({ invocation, entry }: { invocation: string; entry: 
           </p>
         </>
       ) : (
-        <label class="resolve-reason">
+        <label>
           <span class="sr-only">Reason</span>
           <input
-            class="field-input area"
+            class="area"
             name="reason"
-            placeholder="Reason, which the handler sees"
+            placeholder={mode === "decide" ? "Reason, if any" : "Reason, which the handler sees"}
+            autocomplete="off"
             value={reason}
             onInput={(event) => setReason(event.currentTarget.value)}
           />
         </label>
       )}
       {error !== "" && <Notice kind="error">{error}</Notice>}
-      <button
-        type="submit"
-        class={`button ${mode === "resolve" ? "button-primary" : "button-danger"}`}
-        disabled={busy || problem !== ""}
-      >
-        {busy ? "Sending…" : mode === "resolve" ? "Resolve" : "Reject"}
-      </button>
+      {mode === "decide" ? (
+        <div class="resolve-buttons">
+          <button type="submit" class="button button-primary" disabled={busy}>
+            <Icon name="check" size={14} /> Approve
+          </button>
+          <button
+            type="button"
+            class="button button-danger-quiet"
+            disabled={busy}
+            onClick={() => decide(false)}
+          >
+            <Icon name="close" size={14} /> Deny
+          </button>
+        </div>
+      ) : (
+        <button
+          type="submit"
+          class={`button ${mode === "resolve" ? "button-primary" : "button-danger"}`}
+          disabled={busy || problem !== ""}
+        >
+          {busy ? "Sending…" : MODE_WORDS[mode]}
+        </button>
+      )}
     </form>
   );
 }

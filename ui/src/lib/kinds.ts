@@ -46,6 +46,7 @@ export function kindOf(entry: Entry): Kind {
       return "state";
     case "input":
     case "output":
+    case "unknown":
       return "io";
   }
 }
@@ -71,6 +72,7 @@ const TYPE_WORDS: Record<Entry["type"], string> = {
   signal_send: "send signal",
   input: "input",
   output: "output",
+  unknown: "unknown command",
 };
 
 /** (what stands in front in small letters, the name). */
@@ -84,7 +86,7 @@ export function wordsOf(entry: Entry): { verb: string; name: string } {
     if (typeof model === "string" && model !== "") return { verb: "model", name: model };
   }
   if ((entry.type === "call" || entry.type === "send") && entry.callee !== null) {
-    return { verb, name: entry.callee.target };
+    return { verb, name: entry.callee.target ?? name };
   }
   return { verb, name };
 }

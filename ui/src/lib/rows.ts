@@ -50,7 +50,7 @@ export function rowsOf(tree: InvocationTree, hidden: ReadonlySet<Kind>): Row[] {
       rows.push({ type: "note", key: `${id}:note`, depth: depth + 1, text });
       return;
     }
-    for (const entry of branch.entries) {
+    for (const entry of [...branch.entries].sort(earlierFirst)) {
       const kind = kindOf(entry);
       if (hidden.has(kind)) continue;
       const key = entryKey(id, entry.index);
@@ -63,6 +63,11 @@ export function rowsOf(tree: InvocationTree, hidden: ReadonlySet<Kind>): Row[] {
   };
   walk(tree.root, 0, [tree.root]);
   return rows;
+}
+
+/** What a handler waits for has no place in the journal, only an index behind all others. */
+function earlierFirst(a: Entry, b: Entry): number {
+  return a.started_at < b.started_at ? -1 : a.started_at > b.started_at ? 1 : a.index - b.index;
 }
 
 export function kindCounts(tree: InvocationTree): Map<Kind, number> {
@@ -111,6 +116,12 @@ export function entryStretch(branch: Branch, entry: Entry, now: number): Stretch
   if (entry.completed_at !== null) return { from, to: Math.max(from, at(entry.completed_at)) };
   const end = branch.summary?.completed_at;
   return { from, to: Math.max(from, end === null || end === undefined ? now : at(end)) };
+}
+
+/** What is not answered when its invocation ends never will be. */
+export function stateOf(row: EntryRow): "pending" | "done" | "failed" | "unanswered" {
+  const ended = row.branch.summary !== null && row.branch.summary.completed_at !== null;
+  return row.entry.state === "pending" && ended ? "unanswered" : row.entry.state;
 }
 
 /** What lies between two attempts, and why. */

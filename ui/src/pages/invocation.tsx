@@ -92,7 +92,7 @@ export function InvocationPage({ id }: { id: string }) {
         {root !== undefined && (
           <DetailPanel
             row={chosen ?? rows[0] ?? null}
-            onClose={chosen === null ? null : () => select(null)}
+            onClose={selected === null ? null : () => select(null)}
           />
         )}
       </div>

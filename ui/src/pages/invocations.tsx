@@ -20,7 +20,7 @@ import { reveal, useVisible } from "../lib/virtual";
 import { go, links, search } from "../router";
 import { InvocationList, ROWS_MAX } from "../state/list";
 
-const ROW_PX = 40;
+const ROW_PX = 36;
 const TYPING_PAUSE_MS = 250;
 
 function filtersOf(parameters: URLSearchParams): Filters {

@@ -8,12 +8,15 @@
 import { batch, signal } from "@preact/signals";
 import { ApiError, api, type Filters, filterParameters } from "../api/client";
 import { follow } from "../api/stream";
-import type { Summary } from "../api/types";
+import type { InvocationPage, Summary } from "../api/types";
 import { at } from "../lib/format";
 
 const PAGE_ROWS = 100;
 export const ROWS_MAX = 2_000;
 const REFETCH_PAUSE_MS = 1_000;
+/** A filter that matches little gives short pages: so many are asked for at once before somebody asks for more. */
+const SHORT_PAGES_MAX = 8;
+const ENOUGH_ROWS = 40;
 
 export class InvocationList {
   readonly rows = signal<Summary[]>([]);
@@ -59,24 +62,36 @@ export class InvocationList {
     this.generation += 1;
     const generation = this.generation;
     try {
-      const page = await api.invocations(this.filters, PAGE_ROWS);
+      const page = await this.page(null);
       if (generation !== this.generation) return;
       batch(() => {
         this.next = page.next;
         this.rows.value = page.invocations;
         this.more.value = page.next !== null;
         this.state.value = "ready";
+        this.error.value = "";
         this.held.clear();
         this.heldBack.value = 0;
       });
     } catch (error) {
       if (generation !== this.generation) return;
       this.error.value = error instanceof ApiError ? error.message : String(error);
-      if (this.rows.value.length === 0) this.state.value = "failed";
+      this.state.value = "failed";
       if (error instanceof ApiError && (error.status === 0 || error.status >= 500)) {
         this.retry = setTimeout(() => void this.refresh(), REFETCH_PAUSE_MS);
       }
     }
+  }
+
+  private async page(before: string | null): Promise<InvocationPage> {
+    const whole: InvocationPage = { invocations: [], next: before };
+    for (let pages = 0; pages < SHORT_PAGES_MAX; pages += 1) {
+      const page = await api.invocations(this.filters, PAGE_ROWS, whole.next);
+      whole.invocations.push(...page.invocations);
+      whole.next = page.next;
+      if (page.next === null || whole.invocations.length >= ENOUGH_ROWS) break;
+    }
+    return whole;
   }
 
   async loadMore(): Promise<void> {
@@ -84,7 +99,7 @@ export class InvocationList {
     this.loadingMore.value = true;
     const generation = this.generation;
     try {
-      const page = await api.invocations(this.filters, PAGE_ROWS, this.next);
+      const page = await this.page(this.next);
       if (generation !== this.generation) return;
       this.next = page.next;
       const known = new Set(this.rows.value.map((row) => row.id));

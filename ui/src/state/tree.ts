@@ -13,6 +13,8 @@ import type { Attempt, EntriesEvent, Entry, Payload, Summary } from "../api/type
 /** What one event stream may watch. */
 export const WATCHED_MAX = 64;
 const REFETCH_PAUSE_MS = 1_000;
+/** Of a journal, two thousand entries each. */
+const PAGES_MAX = 25;
 
 export interface Branch {
   id: string;
@@ -99,7 +101,12 @@ export class InvocationTree {
     const meanwhile: EntriesEvent[] = [];
     this.fetching.set(id, meanwhile);
     try {
-      const timeline = await api.timeline(id);
+      const timeline = await api.timeline(id, -1);
+      for (let pages = 1; timeline.next !== null && pages < PAGES_MAX; pages += 1) {
+        const page = await api.timeline(id, timeline.next);
+        timeline.entries = merged(timeline.entries, page.entries, (entry) => entry.index);
+        timeline.next = page.next;
+      }
       branch.summary = newer(this.summaries.get(id), timeline.invocation);
       branch.input = timeline.input;
       branch.output = timeline.output;

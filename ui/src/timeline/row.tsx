@@ -1,14 +1,17 @@
 /** One row of the timeline: a name in the tree and what happened on the axis. */
 
 import type { ComponentChildren } from "preact";
+import { StatusMark } from "../components/basics";
 import { Icon } from "../components/icon";
+import { approvalOf } from "../detail/resolve";
 import { at, clockTime, coarse, duration, shortCount } from "../lib/format";
 import { isPoint, isWaitingForAnswer, wordsOf } from "../lib/kinds";
-import { type EntryRow, entryStretch, gapsOf, type LaneRow, type Row } from "../lib/rows";
+import { type EntryRow, entryStretch, gapsOf, type LaneRow, type Row, stateOf } from "../lib/rows";
 import type { Scale } from "../lib/scale";
 
 const INDENT_PX = 16;
 const BAR_MIN_PX = 3;
+const WAKE_WORDS_PX = 64;
 const OUTSIDE_PX = 200;
 
 interface Drawing {
@@ -43,7 +46,9 @@ export function RowView(
       aria-rowindex={props.index + 1}
       aria-expanded={expandable ? row.unfolded : undefined}
       data-key={row.key}
-      data-state={row.type === "entry" ? row.entry.state : undefined}
+      data-state={
+        row.type === "entry" ? stateOf(row) : row.type === "lane" ? row.branch.summary?.status : undefined
+      }
       style={{ transform: `translateY(${props.top}px)` }}
       onClick={props.onSelect}
       onDblClick={props.onToggle}
@@ -73,11 +78,13 @@ function Name({ row, onToggle }: { row: Row; onToggle: () => void }) {
           <Icon name="invocation" size={14} />
         </span>
         <span class="row-label strong">{row.branch.summary?.target ?? "…"}</span>
+        {row.depth > 0 && row.branch.summary !== null && <StatusMark status={row.branch.summary.status} />}
       </>
     );
   }
   const { entry, kind } = row;
-  const { verb, name } = wordsOf(entry);
+  const approval = entry.type === "awakeable" ? approvalOf(entry, row.branch.entries) : null;
+  const { verb, name } = approval === null ? wordsOf(entry) : { verb: "", name: approval.title };
   const metadata = entry.metadata;
   return (
     <>
@@ -161,13 +168,14 @@ function EntryBar({ row, scale, margin, axisWidth, now }: Drawing & { row: Entry
         class={`bar kind-${kind} bar-${entry.state}${pending ? " bar-growing" : ""}`}
         title={title}
         style={{ left: `${margin + left}px`, width: `${width}px` }}
-      />
+      >
+        {pending && entry.wake_at !== null && at(entry.wake_at) > now && width > WAKE_WORDS_PX && (
+          <span class="bar-inside num">{coarse(at(entry.wake_at) - now)} left</span>
+        )}
+      </span>
       {marks}
       <span class="bar-words num" style={{ left: `${margin + left + width + 6}px` }}>
         {duration(stretch.to - stretch.from)}
-        {pending && entry.wake_at !== null && at(entry.wake_at) > now && (
-          <span class="faint"> · {coarse(at(entry.wake_at) - now)} left</span>
-        )}
       </span>
     </>
   );

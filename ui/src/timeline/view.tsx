@@ -22,6 +22,7 @@ const AXIS_PX = 30;
 /** Beside the axis, for the words behind the last bars. */
 const MARGIN_LEFT_PX = 12;
 const MARGIN_RIGHT_PX = 84;
+const TICK_WORDS_PX = 44;
 const ZOOM_STEP = 1.5;
 const VIEW_MIN_MS = 1;
 
@@ -176,7 +177,7 @@ export function TimelineView(props: {
         aria-rowcount={rows.length}
         aria-activedescendant={selected === null ? undefined : rowId(selected)}
       >
-        <Axis scale={scale} nameWidth={nameWidth} chartWidth={chartWidth} gaps={shortened} />
+        <Axis scale={scale} nameWidth={nameWidth} chartWidth={chartWidth} />
         <div class="timeline-rows" style={{ height: `${rows.length * ROW_PX}px` }}>
           <div class="timeline-back" style={{ left: `${nameWidth}px` }} aria-hidden="true">
             {scale.ticks().map((tick) => (
@@ -238,7 +239,11 @@ function parentOf(rows: readonly Row[], index: number): number {
   return 0;
 }
 
-function Axis(props: { scale: Scale; nameWidth: number; chartWidth: number; gaps: boolean }) {
+function Axis(props: { scale: Scale; nameWidth: number; chartWidth: number }) {
+  const waits = props.scale.shortened().filter((piece) => piece.width >= 30 && piece.x >= 0);
+  const covered = (x: number): boolean =>
+    waits.some((piece) => x + TICK_WORDS_PX > piece.x && x < piece.x + piece.width);
+  const ticks = props.scale.ticks().filter((tick) => !covered(tick.x));
   return (
     <div class="axis" role="row">
       <span class="axis-name" role="columnheader" style={{ width: `${props.nameWidth}px` }}>
@@ -250,23 +255,21 @@ function Axis(props: { scale: Scale; nameWidth: number; chartWidth: number; gaps
         aria-label="Time"
         style={{ width: `${props.chartWidth}px` }}
       >
-        {props.scale.ticks().map((tick) => (
+        {ticks.map((tick) => (
           <span key={tick.x} class="tick num" style={{ left: `${MARGIN_LEFT_PX + tick.x}px` }}>
             {tick.label}
           </span>
         ))}
-        {props.scale.shortened().map((piece) =>
-          piece.width < 30 || piece.x < 0 ? null : (
-            <span
-              key={piece.x}
-              class="tick-wait num"
-              title={`${duration(piece.ms)} in which nothing ran, drawn shorter`}
-              style={{ left: `${MARGIN_LEFT_PX + piece.x}px`, width: `${piece.width}px` }}
-            >
-              <span>{duration(piece.ms)}</span>
-            </span>
-          ),
-        )}
+        {waits.map((piece) => (
+          <span
+            key={piece.x}
+            class="tick-wait num"
+            title={`${duration(piece.ms)} in which nothing ran, drawn shorter`}
+            style={{ left: `${MARGIN_LEFT_PX + piece.x}px`, width: `${piece.width}px` }}
+          >
+            <span>{duration(piece.ms)}</span>
+          </span>
+        ))}
       </span>
     </div>
   );

@@ -1,0 +1,71 @@
+"""The browser's world: a server, a service on our SDK, and Chromium; all real, shared by the tests here."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import warnings
+from collections.abc import Iterator
+
+import pytest
+
+from .world import PATIENCE_MS, ROOT, World
+
+BUILT = ROOT / "src" / "holdfast" / "admin" / "ui_dist" / "index.html"
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+VIEW = {"width": 1440, "height": 860}
+
+if CHROMIUM is None:
+    warnings.warn("no Chromium on the PATH: the web UI is NOT tested", stacklevel=1)
+elif not BUILT.exists():
+    warnings.warn("the UI is not built (make ui): it is NOT tested", stacklevel=1)
+
+sync_api = pytest.importorskip(
+    "playwright.sync_api", reason="Playwright is missing: the web UI is NOT tested"
+)
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    if CHROMIUM is None or not BUILT.exists():
+        pytest.skip("no Chromium, or no built UI: the web UI is NOT tested")
+    started = World(tmp_path_factory.mktemp("ui"))
+    try:
+        started.start()
+        yield started
+    finally:
+        started.stop()
+
+
+@pytest.fixture(scope="session")
+def browser(world: World) -> Iterator[sync_api.Browser]:
+    """Debian's Chromium; without its sandbox only where a root user cannot have one."""
+    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_api.sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def page(browser: sync_api.Browser) -> Iterator[sync_api.Page]:
+    """A fresh page; the test fails for anything the page logs as an error, or throws.
+
+    What the browser itself says of a connection that broke is no error of the page.
+    """
+    context = browser.new_context(viewport=VIEW)
+    opened = context.new_page()
+    opened.set_default_timeout(PATIENCE_MS)
+    complaints: list[str] = []
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    opened.on(
+        "console",
+        lambda message: (
+            complaints.append(message.text)
+            if message.type == "error" and "Failed to load resource" not in message.text
+            else None
+        ),
+    )
+    yield opened
+    context.close()
+    assert not complaints, "\n".join(complaints)

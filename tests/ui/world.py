@@ -1,0 +1,75 @@
+"""What the browser looks at: a server and a service on our SDK, two processes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import httpx
+from harness import Admin, HoldfastServer, Ingress, Process, free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+PROBE_TIMEOUT_S = 2.0
+PATIENCE_MS = 20_000.0
+"""For whatever a page is waited for."""
+
+
+class World:
+    """A server and the services of `claims.py`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.server = HoldfastServer(folder)
+        self.port = free_port()
+        self.service = Process(
+            "claims",
+            [
+                str(Path(sys.executable).with_name("holdfast")),
+                *("serve", "tests.ui.claims:app", "--port", str(self.port), "--log-level", "error"),
+            ],
+            folder / "claims.log",
+            {"PYTHONPATH": str(ROOT), "PACE": "0.1"},
+        )
+
+    def start(self) -> None:
+        self.server.start()
+        self.service.start()
+        self.service.wait_healthy(self._listens)
+        with self.admin() as admin:
+            answer = admin.http.post("/deployments", json={"uri": self.uri})
+            assert answer.status_code == 201, answer.text
+
+    def stop(self) -> None:
+        self.service.kill9()
+        self.server.stop()
+
+    @property
+    def uri(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def ui(self) -> str:
+        return f"{self.server.admin_url}/ui/"
+
+    def page_of(self, invocation: str) -> str:
+        return f"{self.ui}invocations/{invocation}"
+
+    def admin(self) -> Admin:
+        return self.server.admin()
+
+    def ingress(self) -> Ingress:
+        return self.server.ingress()
+
+    def send(self, path: str, body: object) -> str:
+        with self.ingress() as ingress:
+            return ingress.send(path, body)
+
+    def status(self, invocation: str) -> str:
+        with self.admin() as admin:
+            return str(admin.http.get(f"/invocations/{invocation}").json()["status"])
+
+    def _listens(self) -> bool:
+        try:
+            with httpx.Client(timeout=PROBE_TIMEOUT_S, trust_env=False) as http:
+                return http.get(f"{self.uri}/health").status_code == 200
+        except httpx.HTTPError:
+            return False
