@@ -13,7 +13,11 @@ MOVES = st.lists(st.tuples(st.sampled_from(["put", "take", "commit", "due"]), NA
 
 
 @settings(max_examples=80, deadline=None)
+_AGAIN = (2, 0, Row(2), 1)
+
+
 @given(MOVES)
+@example([("put", _AGAIN), ("due", _AGAIN), ("put", _AGAIN), ("take", _AGAIN), ("commit", _AGAIN), ("take", _AGAIN)])
 def test_a_timer_is_taken_exactly_when_it_is_there(
     moves: list[tuple[str, tuple[int, int, Row, int]]],
 ) -> None:

@@ -36,6 +36,8 @@ class Timers:
         pending = self._buffer.pending
         if timer in pending:
             there = pending[timer] is True
+            # It may have been reported and put once more: taken, it is not there any longer either way.
+            self._reported.discard(timer)
         elif timer in self._reported:
             self._reported.discard(timer)
             there = True
