@@ -12,12 +12,12 @@ NAMES = st.tuples(st.integers(1, 3), st.integers(0, 1), st.integers(1, 2).map(Ro
 MOVES = st.lists(st.tuples(st.sampled_from(["put", "take", "commit", "due"]), NAMES), max_size=40)
 
 
+AGAIN = (2, 0, Row(2), 1)
+
+
 @settings(max_examples=80, deadline=None)
-_AGAIN = (2, 0, Row(2), 1)
-
-
 @given(MOVES)
-@example([("put", _AGAIN), ("due", _AGAIN), ("put", _AGAIN), ("take", _AGAIN), ("commit", _AGAIN), ("take", _AGAIN)])
+@example([(move, AGAIN) for move in ("put", "commit", "due", "put", "take", "commit", "take")])
 def test_a_timer_is_taken_exactly_when_it_is_there(
     moves: list[tuple[str, tuple[int, int, Row, int]]],
 ) -> None:
