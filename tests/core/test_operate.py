@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 from core.harness import (
     COUNTER,
+    FLOW,
     SERVICE,
     World,
     call,
     error,
     failed,
+    get_promise,
     run,
     send,
     set_state,
@@ -30,10 +32,13 @@ from holdfast.core.model import (
     OnMaxAttempts,
     Paused,
     RetryPolicy,
+    Success,
     Suspended,
 )
 from holdfast.core.mutation import state_version
+from holdfast.core.operate import COMPLETED, SETTLED
 from holdfast.core.outcome import AbortAttempt, Done, Found, HalfClose, Refused, StartAttempt
+from holdfast.core.records import SettlePromise, Signal
 
 # ---------------------------------------------------------------- an invocation in each status
 
@@ -357,3 +362,35 @@ def test_inboxed_ones_are_found_by_signals_too(world: World) -> None:
     world.signal(id_, 17)
     assert isinstance(world.status(id_), Inboxed)
     assert [entry.ref for entry in world.journal(id_)] == [None, 17]
+
+
+# ---------------------------------------------------------------- completing what somebody waits for
+
+
+def test_an_awakeable_is_completed_once_and_named_signals_once_per_wait(world: World) -> None:
+    id_ = running(world)
+    first = Signal(world.now, id_, 17, Success(b"1"), once=True)
+    assert world.tell(world.owner(id_), first) == Done()
+    assert world.tell(world.owner(id_), first) == SETTLED
+    named = Signal(world.now, id_, "go", Success(b"2"), once=True)
+    assert world.tell(world.owner(id_), named) == Done()
+    world.report(id_, Suspend(Await(names=("go",)), world.known(id_)))
+    assert world.tell(world.owner(id_), named) == Done(), "the first was consumed: it waits for the next"
+    world.kill(id_)
+    assert world.tell(world.owner(id_), first) == COMPLETED
+    nobody = InvocationId(id_[:14] + bytes(10))
+    refused = world.tell(world.owner(id_), Signal(world.now, nobody, 17, VOID, once=True))
+    assert isinstance(refused, Refused)
+    assert refused.reason == NOT_FOUND
+
+
+def test_a_promise_is_settled_from_outside_once(world: World) -> None:
+    id_ = world.start(FLOW)
+    world.report(id_, get_promise("go", 1))
+    world.suspend(id_, 1)
+    record = SettlePromise(world.now, id_, "go", Success(b'"yes"'))
+    assert world.tell(world.owner(id_), record) == Done()
+    assert world.started(id_), "who waits for it goes on"
+    assert world.tell(world.owner(id_), record) == SETTLED
+    world.finish(id_)
+    assert world.tell(world.owner(id_), SettlePromise(world.now, id_, "other", Success(b""))) == COMPLETED
