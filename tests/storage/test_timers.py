@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from holdfast.core.model import Row
@@ -10,8 +10,6 @@ from holdfast.storage.partition_tables import PartitionTables
 
 NAMES = st.tuples(st.integers(1, 3), st.integers(0, 1), st.integers(1, 2).map(Row), st.just(1))
 MOVES = st.lists(st.tuples(st.sampled_from(["put", "take", "commit", "due"]), NAMES), max_size=40)
-
-
 AGAIN = (2, 0, Row(2), 1)
 
 
