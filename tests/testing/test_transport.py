@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from fastapi import FastAPI
 from testing import official, own
 
+import holdfast
 import holdfast.testing as testing
 from holdfast.catalog.errors import DiscoveryError
 from holdfast.testing.lifespan import LifespanFailed
@@ -43,6 +46,23 @@ def test_replaying_always_makes_an_attempt_per_wait() -> None:
     assert streaming.attempts[order] == 2  # suspended for the long sleep alone
     assert replaying.attempts[order] == 4  # for the step, the sleep and the call
     assert (streaming.versions, replaying.versions) == ({"2"}, {"1.1"})
+
+
+def test_context_variables_of_one_attempt_are_gone_in_the_next() -> None:
+    """As in a service, where each request starts anew. Method: the second attempt follows a step of the
+    first, whose variables its body had."""
+    left: ContextVar[str] = ContextVar("left", default="nothing")
+    seen: list[str] = []
+    service = holdfast.Service("Leaving")
+
+    @service.handler()
+    async def leaves(ctx: holdfast.Context) -> None:
+        seen.append(left.get())
+        left.set("something")
+        await ctx.run("wait", asyncio.sleep, 0)
+
+    testing.run(service, lambda env: env.call(leaves), always_replay=True)
+    assert seen == ["nothing", "nothing"]
 
 
 def test_an_application_mounted_under_a_path_with_a_lifespan() -> None:

@@ -22,6 +22,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextvars import Context, copy_context
 from typing import Protocol
 from urllib.parse import unquote
 
@@ -111,7 +112,12 @@ class AsgiClient:
         self._before_step = before_step
         self._after_step = after_step
         self._saboteur = saboteur
+        self._variables = copy_context()
         self.streams: set[AsgiStream] = set()
+
+    def variables(self) -> Context:
+        """The context variables a request starts with: those of the test."""
+        return self._variables.copy()
 
     def open(
         self,
@@ -250,7 +256,10 @@ class AsgiStream:
     def run(self, app: AsgiApp, scope: Message) -> None:
         """Start the application's task."""
         self._client.streams.add(self)
-        self.task = self._client.loop.create_task(self._run(app, scope))
+        # What the service set in one request must not be there in the next: whatever wakes the engine may be
+        # a step of the attempt before.
+        variables = self._client.variables()
+        self.task = self._client.loop.create_task(self._run(app, scope), context=variables)
         self.task.add_done_callback(lambda _: self._client.streams.discard(self))
 
     def cut(self, reason: str) -> None:

@@ -3,8 +3,9 @@ back; and one who asks before paying."""
 
 import asyncio
 
-import holdfast
 from agents import Agent, Runner, function_tool
+
+import holdfast
 from holdfast.ai.openai_agents import durable, run_with_approvals
 from tests.ai.effects import ran
 

@@ -18,11 +18,11 @@ from agents import (
 )
 from agents.retry import ModelRetrySettings
 from agents.testing import ScriptedModel, assistant_message, function_call
+from ai.openai_agents.runs import ask, asks_for, steps
 from openai import AsyncOpenAI
 from pydantic import BaseModel
 
 import holdfast
-from ai.openai_agents.runs import ask, asks_for, steps
 from holdfast.ai.openai_agents import durable
 from holdfast.testing import Harness
 from holdfast.testing.llm import ScriptedLLM
@@ -59,9 +59,8 @@ def test_too_many_requests_then_an_error_then_a_cut_answer(provider: Provider, s
         if not streamed:
             return str((await Runner.run(agent, message)).final_output)
         result = Runner.run_streamed(agent, message)
-        text = [event.data.delta async for event in result.stream_events()
-                if event.type == "raw_response_event" and event.data.type == "response.output_text.delta"]  # fmt: skip
-        return "".join(text)
+        events = [one.data async for one in result.stream_events() if one.type == "raw_response_event"]
+        return "".join(event.delta for event in events if event.type == "response.output_text.delta")
 
     async def watch(env: Harness) -> None:
         began.append(env)

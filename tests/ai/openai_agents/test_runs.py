@@ -27,10 +27,21 @@ from holdfast.testing import CrashPoint, Harness, run
 from .conftest import Provider
 
 TWO_TOOLS: list[dict[str, Any]] = [
-    {"tool_calls": [{"name": "look_up", "arguments": {"claim": "c-1"}}, {"name": "pay", "arguments": {"usd": 3}}],
-     "tokens_in": 40, "tokens_out": 9},
+    {
+        "tool_calls": [
+            {"name": "look_up", "arguments": {"claim": "c-1"}},
+            {"name": "pay", "arguments": {"usd": 3}},
+        ],
+        "tokens_in": 40,
+        "tokens_out": 9,
+    },
     {"text": "Paid."},
-]  # fmt: skip
+]
+
+
+def bare_tool(name: str, invoke: Any) -> FunctionTool:
+    """A tool that takes nothing."""
+    return FunctionTool(name, "", {"type": "object", "properties": {}}, invoke, strict_json_schema=False)
 
 
 def two_tools(ran: list[str]) -> Agent[None]:
@@ -59,6 +70,25 @@ def test_requests_and_tools_are_steps_that_happen_once(provider: Provider, alway
     assert steps(journal) == ["gpt-5", "tool look_up", "tool pay", "gpt-5"]
     assert len(llm.calls) == 2
     assert sorted(ran) == ["look_up c-1", "pay 3"]
+    about = [entry.metadata or {} for entry in journal if entry.type == "Run" and not entry.is_notification]
+    assert [step["kind"] for step in about] == ["model", "tool", "tool", "model"]
+    assert about[0] == {
+        "kind": "model",
+        "provider": "openai",
+        "model": "gpt-5",
+        "framework": "openai-agents",
+        "messages": [{"role": "user", "content": "hello"}],
+        "messages_left_out": 0,
+        "tokens_in": 40,
+        "tokens_out": 9,
+        "finish_reason": "tool_calls",
+        "response": about[0]["response"],
+    }
+    calls = about[0]["response"]["tool_calls"]
+    assert [call["name"] for call in calls] == ["look_up", "pay"]
+    assert about[2] == {
+        "kind": "tool", "tool": "pay", "call_id": calls[1]["id"], "arguments": {"usd": 3}
+    }  # fmt: skip
 
 
 def test_a_stream_is_rebuilt_from_the_journal(provider: Provider) -> None:
@@ -119,8 +149,7 @@ def test_parallel_tools_overlap_and_start_in_the_models_order() -> None:
             return str(await work(ctx.tool_name))
 
         names = ["a", "b", "c", "d"]
-        tools = [FunctionTool(name, "", {"type": "object", "properties": {}}, invoke, strict_json_schema=False)
-                 for name in names]  # fmt: skip
+        tools = [bare_tool(name, invoke) for name in names]
         model = asks_for(*((name, {}) for name in names))
         _, journal = ask(
             durable(Agent(name="many", model=model, tools=list(tools))), always_replay=seed % 2 == 1
@@ -222,12 +251,10 @@ def test_what_tools_return_comes_back_as_it_was() -> None:
         async def invoke(ctx: Any, text: str) -> Any:
             return value
 
-        return FunctionTool(
-            f"t{number}", "", {"type": "object", "properties": {}}, invoke, strict_json_schema=False
-        )
+        return bare_tool(f"t{number}", invoke)
 
-    values: list[Any] = ["text", 5, None, {"a": [1, None]}, ToolOutputText(text="t"), [ToolOutputText(text="u")],
-                         (1, 2), Odd(), b"bytes", "ü\ud800"]  # fmt: skip
+    said = ToolOutputText(text="t")
+    values: list[Any] = ["text", 5, None, {"a": [1, None]}, said, [said], (1, 2), Odd(), b"b", "ü\ud800"]
 
     def agent() -> Agent[None]:
         model = asks_for(*((f"t{number}", {}) for number in range(len(values))))

@@ -2,9 +2,10 @@
 
 A handler's code runs again in every attempt, and with it the code that opens and closes spans. Here a trace
 or span made in a handler gets an id derived from the invocation and its place in the run, and its processors
-hear of its start and end only where that is new. A span that an earlier attempt began and this one ends is
-thus told whole, under one id; one that was under way when an attempt ended is told by the attempt that gets
-further. Spans made inside steps (the model request itself) happen once and are left alone.
+hear of its start and end only where no earlier attempt has certainly come past. A span that an earlier
+attempt began and this one ends is thus told whole, under one id. What came after the last command of an
+attempt may be told twice, under the same id; nothing is lost. Spans made inside steps (the model request
+itself) happen once and are left alone.
 
 The traces go where they went before: to the processors that the application has set.
 """
@@ -136,7 +137,7 @@ def _is_new() -> bool:
     if isinstance(loop, DurableLoop) and loop.ending:
         return False
     context = cast("Context | None", current_or_none())
-    return context is None or not context.is_replaying
+    return context is None or not context.is_repeating
 
 
 def _derived(kind: str, length: int) -> str | None:

@@ -197,6 +197,13 @@ class Context(ContextBase):
         it."""
         return self._commands.attempt.machine.recalling
 
+    @property
+    def is_repeating(self) -> bool:
+        """Whether an earlier attempt certainly came past here: it asked for more than this one has so far.
+        Where `is_replaying` is silent about what may be new, this one repeats what may be old; for traces,
+        whose receivers know the old by its id."""
+        return self._commands.attempt.machine.replaying
+
     # Other handlers.
 
     @overload
