@@ -19,7 +19,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast, get_type_hints, overl
 
 import msgspec
 
-from holdfast.ai.metadata import bounded_text
+from holdfast.ai.metadata import bounded_text, plain
 from holdfast.ai.steps import tool_step
 from holdfast.sdk.durations import Duration
 from holdfast.sdk.errors import InvocationCancelled, TerminalError, UsageError
@@ -64,7 +64,8 @@ class Tool(Generic[P, R]):
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run it as a step; outside a handler, plainly."""
         bound = self._signature.bind(*args, **kwargs)
-        result: R = await self._step(bound.args, bound.kwargs, "", dict(bound.arguments))
+        shown = msgspec.to_builtins(bound.arguments, str_keys=True, enc_hook=plain)
+        result: R = await self._step(bound.args, bound.kwargs, "", shown)
         return result
 
     async def answer(self, call: Any) -> dict[str, str]:
