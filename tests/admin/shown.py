@@ -1,4 +1,4 @@
-"""The admin interface over a server's files: stories told by the state machine, answers as clients get them."""
+"""The admin interface over a server's files: stories of the state machine, answers as clients get them."""
 
 from __future__ import annotations
 
