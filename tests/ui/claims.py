@@ -42,7 +42,7 @@ class Claim:
 agent = holdfast.Service("ClaimAgent", inactivity_timeout=0.4)
 bank = holdfast.VirtualObject("Account")
 expense = holdfast.Workflow("Expense", inactivity_timeout=0.4)
-lab = holdfast.Service("Lab")
+lab = holdfast.Service("Lab", inactivity_timeout=0.4)
 
 
 @dataclass

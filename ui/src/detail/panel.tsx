@@ -9,13 +9,10 @@ import { Code, JsonCode, MaybeJson, PayloadView } from "../components/payload";
 import { now } from "../lib/clock";
 import { at, clockTime, count, dateTime, duration } from "../lib/format";
 import { isWaitingForAnswer, KINDS, wordsOf } from "../lib/kinds";
-import { type EntryRow, entryStretch, type LaneRow, type Row, stateOf } from "../lib/rows";
+import { type EntryRow, entryStretch, journalIndex, type LaneRow, type Row, stateOf } from "../lib/rows";
 import { links } from "../router";
 import { Conversation } from "./conversation";
 import { approvalOf, ResolveForm } from "./resolve";
-
-/** From here on indices are no places in the journal, but made up for what has none. */
-const IN_JOURNAL_BELOW = 1 << 20;
 
 export function DetailPanel({ row, onClose }: { row: Row | null; onClose: (() => void) | null }) {
   return (
@@ -61,7 +58,7 @@ function EntryDetail({ row, onClose }: { row: EntryRow; onClose: (() => void) | 
           <h2 title={name}>{approvalOf(entry, branch.entries)?.title ?? (name === "" ? verb : name)}</h2>
           <span class="quiet">
             {KINDS.find((candidate) => candidate.kind === kind)?.label} ·{" "}
-            {entry.index < IN_JOURNAL_BELOW && (
+            {journalIndex(entry) !== null && (
               <>
                 entry <span class="num">{entry.index}</span> ·{" "}
               </>

@@ -102,7 +102,7 @@ export function ResolveForm(props: { invocation: string; entry: Entry; approval:
         <>
           <p class="resolve-question">{approval.title}</p>
           {approval.details !== undefined && approval.details !== null && (
-            <JsonCode value={approval.details} label="what is to be approved" />
+            <JsonCode value={approval.details} label="details" />
           )}
         </>
       )}

@@ -50,7 +50,7 @@ export function rowsOf(tree: InvocationTree, hidden: ReadonlySet<Kind>): Row[] {
       rows.push({ type: "note", key: `${id}:note`, depth: depth + 1, text });
       return;
     }
-    for (const entry of [...branch.entries].sort(earlierFirst)) {
+    for (const entry of [...branch.entries, ...unseenApprovals(branch)].sort(earlierFirst)) {
       const kind = kindOf(entry);
       if (hidden.has(kind)) continue;
       const key = entryKey(id, entry.index);
@@ -68,6 +68,57 @@ export function rowsOf(tree: InvocationTree, hidden: ReadonlySet<Kind>): Row[] {
 /** What a handler waits for has no place in the journal, only an index behind all others. */
 function earlierFirst(a: Entry, b: Entry): number {
   return a.started_at < b.started_at ? -1 : a.started_at > b.started_at ? 1 : a.index - b.index;
+}
+
+/** Where the entries of awakeables and signals begin, which have no place in the journal. */
+const SIGNALS_FROM = 1 << 20;
+
+/** The journal index of an entry; null for those that have none. */
+export function journalIndex(entry: Entry): number | null {
+  return entry.index < SIGNALS_FROM ? entry.index : null;
+}
+
+/**
+ * Approvals asked for in an attempt that is still connected: the server hears what a handler waits for when it
+ * suspends, but the step that asked has said it already.
+ */
+function unseenApprovals(branch: Branch): Entry[] {
+  if (branch.summary === null || branch.summary.completed_at !== null) return [];
+  const unseen: Entry[] = [];
+  for (const step of branch.entries) {
+    const id = step.metadata?.kind === "approval" ? step.metadata.awakeable_id : null;
+    if (typeof id !== "string" || step.state !== "done") continue;
+    if (branch.entries.some((entry) => entry.awakeable_id === id)) continue;
+    const signal = signalOf(id);
+    if (signal === null) continue;
+    unseen.push({
+      ...step,
+      index: SIGNALS_FROM + signal,
+      type: "awakeable",
+      name: null,
+      completed_at: null,
+      state: "pending",
+      value: null,
+      metadata: null,
+      awakeable_id: id,
+      retries: [],
+    });
+  }
+  return unseen;
+}
+
+/** The number at the end of an awakeable's id. */
+function signalOf(awakeable: string): number | null {
+  const found = /^sign_1([\w-]+)$/.exec(awakeable);
+  if (found === null) return null;
+  try {
+    const bytes = atob((found[1] ?? "").replaceAll("-", "+").replaceAll("_", "/"));
+    let signal = 0;
+    for (const byte of bytes.slice(-4)) signal = signal * 256 + byte.charCodeAt(0);
+    return bytes.length > 4 ? signal : null;
+  } catch {
+    return null;
+  }
 }
 
 export function kindCounts(tree: InvocationTree): Map<Kind, number> {

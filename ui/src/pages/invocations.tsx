@@ -1,6 +1,6 @@
 /** All invocations, newest first, live. Its filters are in the address. */
 
-import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { api, type Filters, filterParameters } from "../api/client";
 import type { Service, Summary } from "../api/types";
 import {
@@ -32,7 +32,9 @@ function filtersOf(parameters: URLSearchParams): Filters {
 export function InvocationsPage() {
   const query = search.value.toString();
   const filters = useMemo(() => filtersOf(new URLSearchParams(query)), [query]);
-  const list = useMemo(() => new InvocationList(filters), [filters]);
+  const before = useRef<InvocationList | null>(null);
+  const list = useMemo(() => new InvocationList(filters, before.current?.rows.peek() ?? []), [filters]);
+  before.current = list;
   useEffect(() => list.start(), [list]);
   useEffect(() => {
     document.title = "Invocations · Holdfast";
@@ -59,14 +61,12 @@ function FilterBar({ filters }: { filters: Filters }) {
   useEffect(() => {
     api.services().then(setServices, () => undefined);
   }, []);
-  useKeys(
-    useCallback((key) => {
-      if (key !== "/") return false;
-      first.current?.focus();
-      first.current?.select();
-      return true;
-    }, []),
-  );
+  useKeys((key) => {
+    if (key !== "/") return false;
+    first.current?.focus();
+    first.current?.select();
+    return true;
+  });
   const toggle = (status: string): void => {
     const chosen = filters.status.includes(status)
       ? filters.status.filter((other) => other !== status)
@@ -233,7 +233,7 @@ function Rows({ list, filtered }: { list: InvocationList; filtered: boolean }) {
         </button>
       )}
       <div class="grid-body" ref={container} role="rowgroup">
-        {list.state.value === "loading" && <Skeleton />}
+        {list.state.value === "loading" && rows.length === 0 && <Skeleton />}
         <div class="grid-rows" style={{ height: `${rows.length * ROW_PX}px` }}>
           {rows.slice(visible.first, visible.end).map((row, offset) => (
             <ListRow key={row.id} row={row} index={visible.first + offset} chosen={row.id === chosen} />

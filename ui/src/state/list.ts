@@ -36,7 +36,13 @@ export class InvocationList {
   private generation = 0;
   private holding = false;
 
-  constructor(private readonly filters: Filters) {}
+  /** `before` is what was shown until now: what of it still matches is shown while the answer is awaited. */
+  constructor(
+    private readonly filters: Filters,
+    before: readonly Summary[],
+  ) {
+    this.rows.value = before.filter((row) => matches(row, filters));
+  }
 
   /** Fetch and listen, until the returned function is called. */
   start(): () => void {
