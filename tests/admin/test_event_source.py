@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from query.story import INPUT, _output
+from query.story import INPUT
 from query.world import text_of
 
 from holdfast.admin import event_source as module
 from holdfast.admin.event_source import EventSource
 from holdfast.admin.invocation_list import Filters
 from holdfast.admin.invocation_shapes import Summary
-from holdfast.core.commands import AttemptError, End, Item, Plain, RunProposal, StartRequest, Suspend
+from holdfast.core.commands import AttemptError, End, Item, Output, Plain, RunProposal, StartRequest, Suspend
 from holdfast.core.model import AttemptFailure, Await, RetryPolicy, Success
 from holdfast.core.records import Kill
 from holdfast.partition.feed import ChangeFeed, OnChanges
-from holdfast.protocol.messages import RunCommandMessage
+from holdfast.protocol.messages import OutputCommandMessage, RunCommandMessage, Value
 from holdfast.storage.keys import JOURNAL_SPAN
 
 from .shown import Shown
@@ -59,14 +59,14 @@ class Watch:
     def start(self, target: str = "Greeter/greet") -> StartRequest:
         request = self._world.request(target, input_raw=INPUT)
         self._world.start(request)
-        self._tell(request)
+        self.tell(request)
         return request
 
     def report(self, request: StartRequest, *items: Item, attempt: int = 1) -> None:
         self._world.report(request, *items, attempt=attempt)
-        self._tell(request)
+        self.tell(request)
 
-    def _tell(self, request: StartRequest) -> None:
+    def tell(self, request: StartRequest) -> None:
         first = request.row * JOURNAL_SPAN
         rows = self._world.tables[0].database.rows(
             "SELECT key FROM journal WHERE key >= ? AND key < ?",
@@ -97,6 +97,10 @@ def story(coroutine: Any) -> None:
     asyncio.run(asyncio.wait_for(coroutine, DEADLINE_S))
 
 
+def output(value: bytes) -> Output:
+    return Output(0x401, OutputCommandMessage("", Value(value)).encode(), Success(value))
+
+
 def step(completion: int) -> Plain:
     return Plain(0x411, RunCommandMessage(completion, "step").encode(), completion)
 
@@ -106,7 +110,7 @@ def test_what_happened_in_between_is_one_event(shown: Shown) -> None:
         watch = Watch(shown)
         request = watch.start()
         watch.report(request, step(1), RunProposal(1, Success(b"1"), True))
-        watch.report(request, _output(b'"</script>"'), End())
+        watch.report(request, output(b'"</script>"'), End())
         ((name, summary),) = await watch.next()
         assert (name, summary["id"], summary["status"]) == ("invocation", text_of(request.id), "succeeded")
         assert summary["revision"] == 7
@@ -124,14 +128,14 @@ def test_filters_are_those_of_lists_and_who_leaves_is_told(shown: Shown) -> None
         watch.report(new, Suspend(Await((1,)), 1))
         assert [e["id"] for _, e in await watch.next()] == [text_of(new.id)]
         shown.world.apply(new.id, Kill(shown.world.tick(), new.id))
-        watch._tell(new)
+        watch.tell(new)
         assert [(e["id"], e["status"]) for _, e in await watch.next()] == [(text_of(new.id), "failed")]
-        watch.report(before, _output(b"1"), End())
+        watch.report(before, output(b"1"), End())
         assert [e["status"] for _, e in await watch.next()] == ["succeeded"], (
             "it may be in a list fetched before"
         )
         quick = watch.start()
-        watch.report(quick, _output(b"1"), End())
+        watch.report(quick, output(b"1"), End())
         assert await watch.next() == [], "it never was in the list"
 
     story(tale())
@@ -142,7 +146,7 @@ def test_a_watched_invocation_comes_with_what_changed_of_its_journal(shown: Show
         request = shown.world.request("Greeter/greet", input_raw=INPUT)
         watch = Watch(shown, None, [text_of(request.id)])
         shown.world.start(request)
-        watch._tell(request)
+        watch.tell(request)
         watch.start()  # somebody else's
         (_, summary), (name, first) = await watch.next()
         assert (name, summary["id"]) == ("entries", first["id"])
@@ -169,10 +173,10 @@ def test_a_flood_becomes_a_reset(shown: Shown, monkeypatch: pytest.MonkeyPatch) 
         watch, filtered = Watch(shown), Watch(shown, Filters(service="Rare"))
         requests = [watch.start() for _ in range(4)]
         for request in requests:
-            filtered._tell(request)
+            filtered.tell(request)
         assert await watch.next() == [("reset", {})]
         assert await filtered.next() == [], "what is not asked for does not count"
-        filtered._tell(watch.start("Rare/greet"))
+        filtered.tell(watch.start("Rare/greet"))
         assert [name for name, _ in await filtered.next()] == ["invocation"]
 
     story(tale())

@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,7 @@ class Stream:
             field, _, value = next(self._lines).partition(": ")
             self.last_id = value if field == "id" else ""
 
-    def until(self, wanted: Any) -> list[Event]:
+    def until(self, wanted: Callable[[str, dict[str, Any]], bool]) -> list[Event]:
         """Events up to the first for which `wanted(name, data)` holds."""
         seen: list[Event] = []
         for event in self.events():
@@ -73,7 +73,7 @@ class Stream:
 
 
 @contextmanager
-def watching(server: Server, query: str = "", last_id: str = "") -> Iterator[Stream]:
+def watching(server: Server, query: str = "", last_id: str = "") -> Generator[Stream]:
     headers = {"last-event-id": last_id} if last_id else {}
     client = httpx.Client(base_url=server.admin_url, timeout=DEADLINE_S, trust_env=False)
     with client, client.stream("GET", f"/events{query}", headers=headers) as response:

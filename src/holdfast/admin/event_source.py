@@ -244,7 +244,7 @@ def _entries_from(
     while after is not None:
         page, after = read_entries(connection, found, after, attempts, failed_in)
         entries += page
-        failed_in = set()
+        failed_in.clear()
         if len(entries) > ENTRIES_BEHIND_MAX:
             return None
     return entries

@@ -12,7 +12,7 @@ SQLite's machine, ends what takes too long; row, byte and value sizes are bounde
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -133,7 +133,7 @@ class Connection:
                 connection.authorizer = self._authorizer
 
     @contextmanager
-    def reading(self, memory: Memory, *, seconds_max: float) -> Iterator[None]:
+    def reading(self, memory: Memory, *, seconds_max: float) -> Generator[None]:
         """One snapshot of all files for the `select`s inside; only of a connection for own statements.
 
         Raises:
