@@ -13,8 +13,8 @@ from holdfast.sdk.endpoint.answers import Answer
 from holdfast.sdk.endpoint.headers import AsgiHeaders
 from holdfast.sdk.endpoint.hooks import step_runner
 from holdfast.sdk.endpoint.routes import Invoke
+from holdfast.sdk.endpoint.sending_runner import SendingRunner
 from holdfast.sdk.endpoint.serving import Serving
-from holdfast.sdk.endpoint.step_runner import StepRunner
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -85,7 +85,7 @@ async def _invoke(
         runner.close()
 
 
-async def _ended_before_disconnect(runner: StepRunner, receive: Receive) -> bool:
+async def _ended_before_disconnect(runner: SendingRunner, receive: Receive) -> bool:
     ended = runner.ended()
     gone = asyncio.ensure_future(receive())
     try:

@@ -74,3 +74,23 @@ class RsgiHeaders(LazyHeaders):
     def content_type(self) -> str:
         """The content type; empty when there is none."""
         return self._raw.get("content-type", "")
+
+
+class PairHeaders(LazyHeaders):
+    """A list of pairs of text, names in lower case."""
+
+    __slots__ = ("_raw",)
+
+    def __init__(self, raw: Iterable[tuple[str, str]]) -> None:
+        super().__init__()
+        self._raw = raw
+
+    def _read(self) -> dict[str, str]:
+        return dict(self._raw)
+
+    def content_type(self) -> str:
+        """The content type; empty when there is none."""
+        for name, value in self._raw:
+            if name == "content-type":
+                return value
+        return ""

@@ -9,7 +9,7 @@ from collections.abc import Callable, MutableMapping
 from typing import Any, Final, Protocol, cast
 
 from holdfast.sdk.context.payloads import Payloads
-from holdfast.sdk.endpoint.step_runner import Send, StepRunner
+from holdfast.sdk.endpoint.sending_runner import Send, SendingRunner
 from holdfast.sdk.steps import PendingStep
 
 HOOKS: Final = "holdfast.testing"
@@ -34,15 +34,15 @@ class AttemptHooks(Protocol):
 
 def step_runner(
     scope: MutableMapping[str, Any], loop: asyncio.AbstractEventLoop, payloads: Payloads, send: Send
-) -> StepRunner:
+) -> SendingRunner:
     """The port for a request's attempt."""
     hooks = scope.get("extensions", _NONE).get(HOOKS)
     if hooks is None:
-        return StepRunner(loop, payloads, send)
+        return SendingRunner(loop, payloads, send)
     return _HookedRunner(loop, payloads, send, cast("AttemptHooks", hooks))
 
 
-class _HookedRunner(StepRunner):
+class _HookedRunner(SendingRunner):
     def __init__(
         self, loop: asyncio.AbstractEventLoop, payloads: Payloads, send: Send, hooks: AttemptHooks
     ) -> None:

@@ -30,7 +30,7 @@ from holdfast.sdk.endpoint.answers import Answer, problem
 from holdfast.sdk.endpoint.app import App
 from holdfast.sdk.endpoint.lambda_event import BadEvent, Request, read_event
 from holdfast.sdk.endpoint.routes import Invoke
-from holdfast.sdk.endpoint.step_runner import StepRunner
+from holdfast.sdk.endpoint.sending_runner import SendingRunner
 from holdfast.sdk.endpoint.zstd import CONTENT_ENCODING, find_zstd
 from holdfast.sdk.errors import UsageError
 from holdfast.sdk.vm.machine import CODE_INTERNAL
@@ -132,7 +132,7 @@ class LambdaHandler:
         async def send(data: bytes) -> None:
             out.append(data)
 
-        runner = StepRunner(loop, self._app.payloads, send)
+        runner = SendingRunner(loop, self._app.payloads, send)
         attempt = self._app.make_attempt(invoke, runner, request.headers)
         ending: asyncio.TimerHandle | None = None
         if time_left_s is not None:

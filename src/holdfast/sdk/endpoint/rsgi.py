@@ -12,8 +12,8 @@ from typing import Protocol as Interface
 from holdfast.sdk.endpoint.answers import Answer
 from holdfast.sdk.endpoint.headers import RsgiHeaders, TextHeaders
 from holdfast.sdk.endpoint.routes import Invoke
+from holdfast.sdk.endpoint.sending_runner import SendingRunner
 from holdfast.sdk.endpoint.serving import Serving
-from holdfast.sdk.endpoint.step_runner import StepRunner
 
 Pairs = list[tuple[str, str]]
 
@@ -81,7 +81,7 @@ async def _invoke(app: Serving, invoke: Invoke, headers: RsgiHeaders, protocol: 
             transport = protocol.response_stream(200, invoke.text_headers)
         await transport.send_bytes(data)
 
-    runner = StepRunner(asyncio.get_running_loop(), app.payloads, send_body)
+    runner = SendingRunner(asyncio.get_running_loop(), app.payloads, send_body)
     attempt = app.make_attempt(invoke, runner, headers)
     finished = False
     try:
@@ -112,7 +112,7 @@ async def _invoke(app: Serving, invoke: Invoke, headers: RsgiHeaders, protocol: 
         runner.close()
 
 
-async def _ended_before_disconnect(runner: StepRunner, protocol: Protocol) -> bool:
+async def _ended_before_disconnect(runner: SendingRunner, protocol: Protocol) -> bool:
     """The request is read to its end; what is left is the steps' own time."""
     runner.flush()
     ended = runner.ended()

@@ -1,15 +1,15 @@
 """Runs the bodies of steps on the process's own event loop: what an attempt's port is made of.
 
 A body is a task of the real loop, or, for a plain function, a call in the loop's thread pool. Whatever it
-comes to is reported in the very task that ran it, and sent from there, so that a quick step is one write: its
-command and its proposal leave together.
+comes to is reported in the very task that ran it.
 """
 
 import asyncio
 import inspect
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 from holdfast.protocol.results import Failure
@@ -21,31 +21,16 @@ from holdfast.sdk.step_metadata import described
 from holdfast.sdk.steps import PendingStep
 from holdfast.sdk.waits import failure_of
 
-Send = Callable[[bytes], Awaitable[None]]
-
-
 log = logging.getLogger("holdfast.attempts")
 """Failed attempts, which the server retries: the line for whoever looks at the service's own output."""
 
 
-class StepRunner:
-    """The port of one attempt.
+class StepRunner(ABC):
+    """The port of one attempt, but for the sending, which is the business of whoever holds the connection."""
 
-    Args:
-        send: carries bytes to the server; called one at a time.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, payloads: Payloads, send: Send) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, payloads: Payloads) -> None:
         self._loop = loop
         self._payloads = payloads
-        self._send = send
-        self.held = False
-        """While set, `flush` leaves the sending to whoever set it."""
-        self._ended: asyncio.Future[None] | None = None
-        self._sending = False
-        self._idle: asyncio.Future[None] | None = None
-        self._flush_soon = False
-        self._flushing: asyncio.Task[None] | None = None
         self._grace: asyncio.TimerHandle | None = None
         self.attempt: Attempt
         """Set by whoever makes both."""
@@ -65,50 +50,9 @@ class StepRunner:
     def call_later(self, delay_s: float, call: Callable[[], None]) -> None:
         self._grace = self._loop.call_later(delay_s, call)
 
+    @abstractmethod
     def flush(self) -> None:
-        # After the first step of every body just started: what is quick goes out together.
-        if self._ended is not None and self.attempt.ended and not self._ended.done():
-            self._ended.set_result(None)
-        if self.held or self._sending or self._flush_soon:
-            return
-        if self.attempt.machine.has_output:
-            self._flush_soon = True
-            self._loop.call_soon(self._flush_in_task)
-
-    # Sending.
-
-    async def drain(self) -> None:
-        """Send what there is, unless somebody is at it, who then sends this too."""
-        if self._sending:
-            return
-        machine = self.attempt.machine
-        self._sending = True
-        try:
-            while data := machine.take_output():
-                await self._send(data)
-        finally:
-            self._sending = False
-            if self._idle is not None and not self._idle.done():
-                self._idle.set_result(None)
-
-    async def sent(self) -> None:
-        """Everything is sent; somebody else may be in the middle of it."""
-        while self._sending:
-            self._idle = self._loop.create_future()
-            await self._idle
-        await self.drain()
-
-    def _flush_in_task(self) -> None:
-        self._flush_soon = False
-        if self.attempt.machine.has_output and not self._sending:
-            self._flushing = self._loop.create_task(self.drain())
-
-    def ended(self) -> "asyncio.Future[None]":
-        """Done once the attempt has ended."""
-        self._ended = self._loop.create_future()
-        if self.attempt.ended:
-            self._ended.set_result(None)
-        return self._ended
+        """As of `AttemptPort`."""
 
     def close(self) -> None:
         """The request is over, the attempt has ended or was abandoned."""
@@ -151,7 +95,6 @@ class StepRunner:
             attempt.step_raised(step, RuntimeError(f"the step tried to end the process: {error!r}"))
         else:
             attempt.step_returned(step, result, metadata)
-        await self.drain()
 
     async def _in_thread(self, step: PendingStep) -> Any:
         def call() -> Any:
