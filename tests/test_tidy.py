@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "invoker": {"invoker", "core", "protocol", "storage", "timers", "catalog", "partition"},
     "invoker.http": {"invoker.http", "http2"},
     "sdk": {"sdk", "protocol"},
+    "serving": {"serving", "sdk", "http2"},
     "client": {"client", "sdk", "protocol"},
     "ai": {"ai", "sdk"},
 }

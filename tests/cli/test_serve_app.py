@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.cli import serve_app
 from holdfast.cli.main import main
 
 APP = """
@@ -30,6 +31,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty current directory, and no module of it left afterwards."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(serve_app, "configure_logging", lambda level: None)
     before = set(sys.modules)
     yield tmp_path
     for name in set(sys.modules) - before:
@@ -115,10 +117,18 @@ def test_the_port_variable_is_looked_at_and_checked(
         assert ended(capsys, "shop:app")[0] == 4
 
 
-def test_without_granian_it_says_what_to_install(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("module", "options", "extra"),
+    [("hpack", [], "serve"), ("httptools", [], "serve"), ("granian", ["--server", "granian"], "granian")],
+)
+def test_without_its_server_it_says_what_to_install(
+    module: str,
+    options: list[str],
+    extra: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(sys.modules, "granian", None)
-    code, said = ended(capsys, "shop:app")
+    monkeypatch.setitem(sys.modules, module, None)
+    code, said = ended(capsys, "shop:app", *options)
     assert code == 3
-    assert "pip install 'holdfast[serve]'" in said
+    assert f"pip install 'holdfast[{extra}]'" in said

@@ -8,6 +8,7 @@ from .h1_client import h1_client
 from .ingress import ingress
 from .invoker import invoker
 from .mutation import Target
+from .serving import http1, http2, serving
 from .sql import queries, sql
 from .targets import attempt, h2_client, protocol
 
@@ -20,5 +21,7 @@ TARGETS: dict[str, tuple[Target, Sequence[bytes]]] = {
     "admin": (admin, requests()),
     "ingress-http1": (ingress, seeds.http1_requests()),
     "ingress-http2": (ingress, seeds.http2_requests()),
+    "serving-http1": (serving, http1()),
+    "serving-http2": (serving, http2()),
     "sql": (sql, queries()),
 }

@@ -77,11 +77,11 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """The command; its exit code."""
-    missing = [name for name in (*SERVER_MODULES, "granian") if find_spec(name) is None]
+    missing = [name for name in SERVER_MODULES if find_spec(name) is None]
     if missing:
         return complain(
-            f"this command needs the server and serve extras ({', '.join(missing)} missing): "
-            "pip install 'holdfast[server,serve]'",
+            f"this command needs the server extra ({', '.join(missing)} missing): "
+            "pip install 'holdfast[server]'",
             exit_codes.CONFIG,
         )
     from holdfast.cli.find_app import TargetError, parse_target

@@ -2,7 +2,7 @@
 
 Never started by hand. One socket (`--report`, a file descriptor) ties it to `holdfast dev`: one line of JSON
 goes up when the module is imported, and the socket's end means that `holdfast dev` is gone, however it went.
-Then this process and its workers go too, so that no port stays taken.
+Then this process and whatever it started go too, so that no port stays taken.
 
 It leads a process group of its own: ctrl-C reaches `holdfast dev` alone, which ends things in order.
 """
@@ -28,7 +28,7 @@ from holdfast.cli import exit_codes
 from holdfast.cli.curl_line import curl_arguments
 from holdfast.cli.find_app import find_app, parse_target
 from holdfast.cli.load_app import LoadError
-from holdfast.cli.serve_app import serve, settle_memory
+from holdfast.cli.serve_app import configure_logging, serve, settle_memory
 from holdfast.protocol.manifest_encode import MANIFEST_CONTENT_TYPES
 from holdfast.sdk.discovery import discover
 from holdfast.sdk.endpoint.app import App
@@ -67,6 +67,7 @@ def main() -> int:
     tie = socket.socket(fileno=given.report)
     tie.set_inheritable(False)
     threading.Thread(target=_end_with, args=[tie], name="tie", daemon=True).start()
+    configure_logging("info")
     report = _imported(given.target)
     tie.sendall(msgspec.json.encode(report) + b"\n")
     if report.error:
@@ -75,7 +76,7 @@ def main() -> int:
 
 
 def load_in_worker(target: str) -> App:
-    """The app of the worker; called by Granian in its process."""
+    """The app of the worker."""
     # `holdfast dev` prints failed attempts itself, shorter.
     logging.getLogger("holdfast.attempts").disabled = True
     app = find_app(parse_target(target, Path.cwd()))

@@ -1,12 +1,10 @@
-"""`holdfast serve`: run an app's handlers on Granian, a server for HTTP/2 and HTTP/1.1.
+"""`holdfast serve`: run an app's handlers over HTTP/2 and HTTP/1.1.
 
 Attempts hold their connection open for as long as they wait and the server lets them, so there are many at
-once and nearly all of them idle. The settings here allow for that; with Granian's own, a thousand handlers
-waiting for calls to this very process would leave no room for those calls.
+once and nearly all of them idle. The settings here allow for that.
 
-The app is imported here first, so that mistakes in it are told before anything listens, and again in each
-worker: workers are fresh processes (`spawn`), because threads and connections that a module makes when it is
-imported do not survive a fork.
+The app is imported here first, so that mistakes in it are told before anything listens. One worker then
+serves it in this very process; several are fresh processes, each of which imports it again.
 """
 
 from __future__ import annotations
@@ -14,7 +12,7 @@ from __future__ import annotations
 import argparse
 import errno
 import gc
-import multiprocessing
+import logging.config
 import os
 import socket
 import sys
@@ -33,25 +31,22 @@ PORT_DEFAULT = 9080
 PORT_VARIABLE = "PORT"
 WORKERS_MAX = 256
 
-ATTEMPTS_MAX = 16_384
-"""At once, of one worker; further requests wait."""
-
 STREAMS_DEFAULT = 4096
 """At once on one HTTP/2 connection. Connections are shared out among workers, streams are not: with fewer
 streams on each, a server opens more of them. One that opens no second connection would then wait."""
 
 STREAMS_MIN = 10
-"""Granian's own bound."""
 
-WINDOW_BYTES = 2 * 1024 * 1024
-"""Per stream. Journals longer than this are read as fast as they are replayed."""
-
-CONNECTION_WINDOW_BYTES = 16 * 1024 * 1024
+ATTEMPTS_MAX = 16_384
+"""At once, of one worker: thousands of handlers that wait for calls to this very process must leave room for
+those calls."""
 
 GC_THRESHOLD = 50_000
 """Allocations between collections of the young generation: attempts make many objects and few cycles."""
 
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
+OWN, GRANIAN = "holdfast", "granian"
+SERVE_MODULES = ("hpack", "httptools")
 
 
 def add_parser(commands: Commands) -> None:
@@ -76,18 +71,23 @@ def add_parser(commands: Commands) -> None:
         metavar="SECONDS",
         help="at the end: how long attempts may go on before they are cut, and made again by the server [10]",
     )
+    parser.add_argument(
+        "--server", choices=(OWN, GRANIAN), default=OWN, help=f"the HTTP server underneath [{OWN}]"
+    )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """The command; its exit code."""
-    if find_spec("granian") is None:
+    wanted, extra = (("granian",), "granian") if arguments.server == GRANIAN else (SERVE_MODULES, "serve")
+    if any(find_spec(name) is None for name in wanted):
         return complain(
-            "serving needs Granian, which is not installed: pip install 'holdfast[serve]'", exit_codes.CONFIG
+            f"serving needs {' and '.join(wanted)}: pip install 'holdfast[{extra}]'", exit_codes.CONFIG
         )
     from holdfast.cli.load_app import LoadError, load_app
 
     port = arguments.port
+    configure_logging(arguments.log_level)
     try:
         if port is None:
             port = port_number(os.environ.get(PORT_VARIABLE) or str(PORT_DEFAULT))
@@ -102,7 +102,13 @@ def run(arguments: argparse.Namespace) -> int:
     services = ", ".join(service.name for service in app.routes.services)
     shown = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
     print(f"holdfast: serving {services} on http://{shown}:{port}", file=sys.stderr, flush=True)
-    return serve(
+    if arguments.server == GRANIAN:
+        from holdfast.cli import serve_granian
+
+        run_app = serve_granian.serve
+    else:
+        run_app = serve
+    return run_app(
         arguments.app,
         arguments.host,
         port,
@@ -115,7 +121,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def load_in_worker(target: str) -> App:
-    """The app of one worker; called by Granian in its process."""
+    """The app of one worker; called in its process."""
     from holdfast.cli.load_app import load_app
 
     app = load_app(target)
@@ -142,58 +148,56 @@ def serve(
     log_level: str = "info",
     grace_s: int = 10,
 ) -> int:
-    """Run Granian until a signal ends it; the exit code.
+    """Serve until a signal ends it; the exit code.
 
     Args:
         load: gives the app of `target` in a worker's process; a function of a module.
         grace_s: at the end, how long attempts may go on.
     """
-    from granian import Granian
-    from granian.constants import HTTPModes, Interfaces
-    from granian.http import HTTP2Settings
-    from granian.log import LogLevels
+    from holdfast.http2.server_side import ConnectionLimits
+    from holdfast.serving.listening import listen
+    from holdfast.serving.processes import run_processes
+    from holdfast.serving.site import ServingLimits
+    from holdfast.serving.worker import run_worker
 
-    multiprocessing.set_start_method("spawn", force=True)
-    server = Granian(
-        target,
-        address=host,
-        port=port,
-        interface=Interfaces.RSGI,
-        workers=workers,
-        http=HTTPModes.auto,
-        websockets=False,
-        backpressure=ATTEMPTS_MAX,
-        http2_settings=HTTP2Settings(
-            initial_connection_window_size=CONNECTION_WINDOW_BYTES,
-            initial_stream_window_size=WINDOW_BYTES,
-            max_concurrent_streams=streams,
-        ),
-        log_level=LogLevels.debug if log_level == "debug" else LogLevels.warning,
-        log_dictconfig=_logging(log_level.upper()),
-        respawn_failed_workers=True,
-        workers_kill_timeout=grace_s,
-    )
+    limits = ServingLimits(ConnectionLimits(streams), attempts_max=ATTEMPTS_MAX)
     try:
-        server.serve(target_loader=load)
-    except SystemExit as end:
-        return (
-            exit_codes.OK if not end.code else complain("a worker ended by itself; see above", exit_codes.BUG)
+        listening = listen(host, port)
+    except OSError as error:
+        return complain(_why_not(error, host, port, "--port"), exit_codes.PORT_TAKEN)
+    with listening:
+        if workers == 1:
+            run_worker(load(target), listening, limits, grace_s)
+            return exit_codes.OK
+        ended_well = run_processes(
+            target,
+            load,
+            listening,
+            limits,
+            workers=workers,
+            grace_s=grace_s,
+            logging_config=_logging(log_level.upper()),
         )
-    return exit_codes.OK
+    return exit_codes.OK if ended_well else complain("a worker ended by itself; see above", exit_codes.BUG)
+
+
+def configure_logging(level: str) -> None:
+    """Everything to standard error. What the user's module configures on import comes after this."""
+    logging.config.dictConfig(_logging(level.upper()))
 
 
 def _logging(level: str) -> dict[str, Any]:
-    """Everything to standard error. What the user's module configures on import comes after this."""
     return {
+        "version": 1,
+        "disable_existing_loggers": False,
         "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
         "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
         "root": {"handlers": ["console"], "level": level},
-        "loggers": {"_granian": {}, "granian.access": {}},
     }
 
 
 def cannot_bind(host: str, port: int, option: str = "--port") -> str | None:
-    """Why not. Granian shares ports between processes, so it would not notice another one's."""
+    """Why not. Servers that share ports between processes do not notice another one's."""
     try:
         family, kind, number, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -203,10 +207,14 @@ def cannot_bind(host: str, port: int, option: str = "--port") -> str | None:
             probe.bind(address)
             probe.listen(1)
     except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            return f"port {port} of {host} is taken by another process; choose one with {option}"
-        return f"cannot listen on {host} port {port}: {error.strerror or error}"
+        return _why_not(error, host, port, option)
     return None
+
+
+def _why_not(error: OSError, host: str, port: int, option: str) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} of {host} is taken by another process; choose one with {option}"
+    return f"cannot listen on {host} port {port}: {error.strerror or error}"
 
 
 def port_number(text: str) -> int:

@@ -94,7 +94,7 @@ class ServiceProcess:
             with suppress(TimeoutError):
                 async with asyncio.timeout(KILL_AFTER_S):
                     await self._process.wait()
-        # A killed Granian leaves its worker, which holds the port; the group outlives its leader.
+        # Whatever the app itself has started; the group outlives its leader.
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         await self._process.wait()

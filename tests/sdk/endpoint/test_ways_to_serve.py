@@ -108,7 +108,7 @@ def test_what_is_wrong_with_a_request_is_said(
     assert fine.status_code == 200
 
 
-@pytest.mark.parametrize("name", ["Granian", "Uvicorn"])
+@pytest.mark.parametrize("name", ["Serve", "Serve11", "Granian", "Uvicorn"])
 def test_thousands_of_requests_on_one_connection(
     name: str, deployed: dict[str, Deployed], signer: RequestSigner
 ) -> None:
@@ -121,7 +121,7 @@ def test_thousands_of_requests_on_one_connection(
     assert len(answers) == 1
 
 
-@pytest.mark.parametrize("name", ["Granian", "Uvicorn", "Hypercorn", "FastApi"])
+@pytest.mark.parametrize("name", [way.name for way in WAYS if way.name not in ("Granian11", "Lambda")])
 def test_an_attempt_ends_with_its_connection(
     name: str, deployed: dict[str, Deployed], signer: RequestSigner, effects: Effects
 ) -> None:
@@ -138,7 +138,7 @@ def test_an_attempt_ends_with_its_connection(
     effects.wait_for(printed, "abandoned")
 
 
-@pytest.mark.parametrize("name", ["Granian", "Uvicorn", "Hypercorn"])
+@pytest.mark.parametrize("name", ["Serve", "Granian", "Uvicorn", "Hypercorn"])
 def test_full_duplex_over_http_1_1_with_a_peer_that_can(
     name: str, deployed: dict[str, Deployed], signer: RequestSigner
 ) -> None:
@@ -176,15 +176,16 @@ def test_the_site_around_a_mounted_app_goes_on(deployed: dict[str, Deployed]) ->
     assert httpx.get(f"{site.uri}/agents/health", trust_env=False).status_code == 200
 
 
+@pytest.mark.parametrize("name", ["Serve", "Workers", "Granian"])
 def test_serve_ends_when_told_and_work_goes_on_after(
-    server: Server, deployed: dict[str, Deployed], effects: Effects
+    name: str, server: Server, deployed: dict[str, Deployed], effects: Effects
 ) -> None:
-    service = deployed["Granian"]
+    service = deployed[name]
     with server.ingress() as ingress:
-        invocation = ingress.send("/GranianTrips/hang", 1)
+        invocation = ingress.send(f"/{name}Trips/hang", 1)
         effects.wait_for(invocation, "begun")
         service.process.stop()
         assert "Traceback" not in service.process.log_tail()
         service.start()
         assert ingress.attach(invocation).json() == "waited"
-        assert wait_until(lambda: ingress.call("/GranianTrips/greet", "Ada"), "a greeting") == "hi Ada"
+        assert wait_until(lambda: ingress.call(f"/{name}Trips/greet", "Ada"), "a greeting") == "hi Ada"

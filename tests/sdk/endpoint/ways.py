@@ -39,12 +39,18 @@ _UVICORN = (sys.executable, "-m", "uvicorn", "--port", "{port}", "--log-level", 
 _HYPERCORN = (sys.executable, "-m", "hypercorn", "--bind", "127.0.0.1:{port}", "--log-level", "warning")
 _FULL_DUPLEX = (("DUPLEX", "1"),)
 
+_SERVE = (HOLDFAST, "serve", f"{MODULE}:app", "--port", "{port}")
+_GRANIAN = (*_SERVE, "--server", "granian")
+
 WAYS = (
-    Way("Granian", (HOLDFAST, "serve", f"{MODULE}:app", "--port", "{port}"), False, duplex=True),
+    Way("Serve", _SERVE, False, duplex=True),
+    Way("Workers", (*_SERVE, "--workers", "2"), False, duplex=True),
+    Way("Granian", _GRANIAN, False, duplex=True),
     Way("Hypercorn", (*_HYPERCORN, f"{MODULE}:app"), False, duplex=True),
     Way("Uvicorn", (*_UVICORN, f"{MODULE}:app"), True),
     Way("FastApi", (*_UVICORN, f"{MODULE}:site"), True, path="/agents"),
-    Way("Granian11", (HOLDFAST, "serve", f"{MODULE}:app", "--port", "{port}"), True, "", None, _FULL_DUPLEX),
+    Way("Serve11", _SERVE, True, "", None, _FULL_DUPLEX),
+    Way("Granian11", _GRANIAN, True, "", None, _FULL_DUPLEX),
     Way("Lambda", (sys.executable, "-m", "sdk.endpoint.lambda_shim"), True),
 )
 
