@@ -4,16 +4,17 @@ import asyncio
 from typing import Any
 
 import pytest
-from agents import Agent, Runner, function_tool, set_trace_processors, trace
+from agents import Agent, Runner, SQLiteSession, function_tool, set_trace_processors, trace
 from agents.mcp import MCPServer
 from agents.testing import ScriptedModel, assistant_message, function_call
 from agents.tracing import Span, Trace, TracingProcessor
 from ai.openai_agents.runs import ask, asks_for, steps
 from mcp.types import CallToolResult, GetPromptResult, ListPromptsResult, TextContent, Tool
 
-from holdfast.ai.openai_agents import decide, durable, run_with_approvals
+import holdfast
+from holdfast.ai.openai_agents import ObjectSession, decide, durable, run_with_approvals
 from holdfast.ai.openai_agents.shown import describe_answer, messages
-from holdfast.testing import Harness
+from holdfast.testing import Harness, run
 
 
 class Shop(MCPServer):
@@ -57,6 +58,60 @@ def test_mcp_servers_are_asked_once(always_replay: bool) -> None:
     assert shop.asked == ["list", "price tea", "list"]
     assert "5 EUR" in str(model.calls[-1].input[-1]["output"])
     assert asyncio.run(shop.list_tools())[0].name == "price"
+
+
+chats = holdfast.VirtualObject("Chats")
+_talker: list[Agent[None]] = []
+
+
+@chats.handler()
+async def talk(ctx: holdfast.ObjectContext, message: str) -> str:
+    return str((await Runner.run(_talker[-1], message, session=ObjectSession())).final_output)
+
+
+@chats.handler()
+async def undo(ctx: holdfast.ObjectContext) -> int:
+    session = ObjectSession()
+    assert session.session_id == "Chats/ada/session"
+    await session.pop_item()
+    left = len(await session.get_items())
+    assert await session.get_items(1) == (await session.get_items())[-1:]
+    await session.clear_session()
+    assert await session.get_items() == []
+    return left
+
+
+@pytest.mark.parametrize("always_replay", [False, True])
+def test_a_conversation_is_kept_in_the_objects_state(always_replay: bool) -> None:
+    model = ScriptedModel([[assistant_message("one")], [assistant_message("two")]])
+    _talker.append(durable(Agent(name="talker", model=model)))
+
+    async def scenario(env: Harness) -> None:
+        assert await env.call(talk, "first", key="ada") == "one"
+        assert await env.call(talk, "second", key="ada") == "two"
+        said = [item.get("content") for item in model.calls[-1].input]
+        assert said[0] == "first"
+        assert said[2] == "second"
+        assert await env.call(undo, key="ada") == 3
+        assert env.state(chats, "ada") == {}
+
+    run(holdfast.app(chats), scenario, always_replay=always_replay)
+
+
+@pytest.mark.parametrize("always_replay", [False, True])
+def test_a_session_of_the_sdk_is_asked_in_steps(always_replay: bool) -> None:
+    session = SQLiteSession("chat")
+    agent = durable(Agent(name="talker", model=asks_for()))
+
+    async def body(message: str) -> str:
+        return str((await Runner.run(agent, message, session=session)).final_output)
+
+    _, journal = ask(body, always_replay=always_replay)
+    names = steps(journal)
+    assert names[0] == "session get_items"
+    assert {"session add_items", "ScriptedModel"} <= set(names)
+    kept = asyncio.run(session.get_items())
+    assert kept[0].get("content") == "hello"
 
 
 class Heard(TracingProcessor):

@@ -22,6 +22,7 @@ from agents.stream_events import StreamEvent
 
 from holdfast.ai.openai_agents.graph import instrument, is_durable
 from holdfast.ai.openai_agents.models import durable_model, durable_provider
+from holdfast.ai.openai_agents.sessions import durable_session
 from holdfast.ai.openai_agents.tracing import install_tracing
 from holdfast.ai.strict import in_handler, refuse_unjournaled
 from holdfast.sdk.errors import InvocationCancelled, TerminalError
@@ -94,7 +95,9 @@ def _takes_part(agent: Agent[Any]) -> bool:
 
 
 def _prepared(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The options of a run, with durable models in its configuration."""
+    """The options of a run, with durable models in its configuration, and a durable session."""
+    if kwargs.get("session") is not None:
+        kwargs = {**kwargs, "session": durable_session(kwargs["session"])}
     given: object = kwargs.get("run_config")
     if isinstance(given, Mapping):
         fields = dict(cast("Mapping[str, Any]", given))
