@@ -46,10 +46,10 @@ export const links = {
 };
 
 export function go(to: string, how: "push" | "replace" = "push"): void {
-  if (to === address.value) return;
+  if (to === location.pathname + location.search + location.hash) return;
   if (how === "push") history.pushState(null, "", to);
   else history.replaceState(null, "", to);
-  address.value = to;
+  address.value = location.pathname + location.search;
 }
 
 addEventListener("popstate", () => {
@@ -65,6 +65,6 @@ document.addEventListener("click", (event) => {
   const to = new URL(link.href);
   if (to.origin !== location.origin || !(to.pathname === BASE || to.pathname.startsWith(`${BASE}/`))) return;
   event.preventDefault();
-  go(to.pathname + to.search);
+  go(to.pathname + to.search + to.hash);
   scrollTo(0, 0);
 });

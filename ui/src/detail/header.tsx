@@ -52,7 +52,11 @@ export function Facts({ summary, attempts }: { summary: Summary; attempts: reado
       )}
       {summary.deployment_id !== null && (
         <Fact name="Deployment">
-          <a class="mono" href={links.deployments()} title={summary.deployment_id}>
+          <a
+            class="mono"
+            href={`${links.deployments()}#${summary.deployment_id}`}
+            title={summary.deployment_id}
+          >
             {summary.deployment_id}
           </a>
           {summary.revision !== null && <span class="quiet num"> · revision {summary.revision}</span>}

@@ -2,17 +2,28 @@
 
 import type { ComponentChildren } from "preact";
 import { api } from "../api/client";
-import type { Entry, Failure, Retry } from "../api/types";
+import type { Entry, Failure } from "../api/types";
 import { CopyButton } from "../components/basics";
 import { Icon } from "../components/icon";
 import { Code, JsonCode, MaybeJson, PayloadView } from "../components/payload";
 import { now } from "../lib/clock";
 import { at, clockTime, count, dateTime, duration } from "../lib/format";
 import { isWaitingForAnswer, KINDS, wordsOf } from "../lib/kinds";
-import { type EntryRow, entryStretch, journalIndex, type LaneRow, type Row, stateOf } from "../lib/rows";
+import {
+  type EntryRow,
+  entryStretch,
+  journalIndex,
+  type LaneRow,
+  outcomeOf,
+  type Row,
+  stateOf,
+} from "../lib/rows";
 import { links } from "../router";
 import { Conversation } from "./conversation";
 import { approvalOf, ResolveForm } from "./resolve";
+
+const FAILURES_SHOWN = 50;
+const ATTEMPTS_SHOWN = 50;
 
 export function DetailPanel({ row, onClose }: { row: Row | null; onClose: (() => void) | null }) {
   return (
@@ -84,7 +95,7 @@ function EntryDetail({ row, onClose }: { row: EntryRow; onClose: (() => void) | 
           </section>
         )}
         {isModel && <Conversation metadata={metadata} />}
-        {entry.retries.length > 0 && <Retries retries={entry.retries} />}
+        {entry.retries.length > 0 && <Failures failures={entry.retries} />}
         {entry.input !== null && (
           <PayloadView
             payload={entry.input}
@@ -221,62 +232,76 @@ function FailureView({ failure }: { failure: Failure }) {
   );
 }
 
-function Retries({ retries }: { retries: readonly Retry[] }) {
+interface Failed {
+  at: string;
+  code: number;
+  message: string;
+  stacktrace: string | null;
+}
+
+/** Failures in a row that say the same, as one. */
+function grouped(failures: readonly Failed[]): { first: Failed; last: Failed; times: number }[] {
+  const groups: { first: Failed; last: Failed; times: number }[] = [];
+  for (const failed of failures) {
+    const group = groups.at(-1);
+    if (group !== undefined && group.last.message === failed.message && group.last.code === failed.code) {
+      group.last = failed;
+      group.times += 1;
+    } else {
+      groups.push({ first: failed, last: failed, times: 1 });
+    }
+  }
+  return groups;
+}
+
+function Failures({ failures }: { failures: readonly Failed[] }) {
+  const groups = grouped(failures);
   return (
     <section class="detail-section">
       <h3>
-        Failed attempts <span class="detail-note num">{retries.length}</span>
+        Failed attempts <span class="detail-note num">{count(failures.length)}</span>
       </h3>
       <ol class="failures">
-        {retries.map((retry, index) => (
-          <FailedAttempt key={index} failed={retry} last={index === retries.length - 1} />
+        {groups.slice(-FAILURES_SHOWN).map(({ first, last, times }, index, shown) => (
+          <li class="failure" key={first.at}>
+            <div class="failure-head">
+              <span class="num quiet">
+                {clockTime(at(first.at))}
+                {times > 1 && ` – ${clockTime(at(last.at))}`}
+              </span>
+              <span class="tag num">{last.code}</span>
+              {times > 1 && <span class="tag tag-warned num">{count(times)} times</span>}
+            </div>
+            <FailureText failed={last} open={index === shown.length - 1} />
+          </li>
         ))}
       </ol>
     </section>
   );
 }
 
-function FailedAttempt({
-  failed,
-  last,
-}: {
-  failed: { at: string; code: number | string; message: string; stacktrace: string | null };
-  last: boolean;
-}) {
+function FailureText({ failed, open }: { failed: Failed; open: boolean }) {
   const [first, ...rest] = failed.message.split("\n");
   const more = failed.stacktrace ?? (rest.length > 0 ? failed.message : null);
   return (
-    <li class="failure">
-      <div class="failure-head">
-        <span class="num quiet">{clockTime(at(failed.at))}</span>
-        {failed.code !== "" && <span class="tag num">{String(failed.code)}</span>}
-      </div>
+    <>
       <div class="failure-message">{first}</div>
       {more !== null && (
-        <details open={last}>
+        <details open={open}>
           <summary>Stack</summary>
           <Code text={more} label="stack" asWritten />
         </details>
       )}
-    </li>
+    </>
   );
 }
-
-const OUTCOME_WORDS = {
-  running: "running",
-  suspended: "suspended",
-  failed: "failed",
-  completed: "completed",
-  paused: "paused",
-  aborted: "aborted",
-};
 
 function InvocationDetail({ row, onClose }: { row: LaneRow; onClose: (() => void) | null }) {
   const { branch } = row;
   const summary = branch.summary;
   if (summary === null) return null;
   const failed = branch.attempts.flatMap((attempt) =>
-    attempt.error === null ? [] : [{ attempt, error: attempt.error }],
+    attempt.error === null ? [] : [{ ...attempt.error, at: attempt.ended_at ?? attempt.started_at }],
   );
   return (
     <>
@@ -308,31 +333,18 @@ function InvocationDetail({ row, onClose }: { row: LaneRow; onClose: (() => void
             whole={api.wholePayload(branch.id, outputIndex(branch.entries), "value")}
           />
         )}
-        {failed.length > 0 && (
-          <section class="detail-section">
-            <h3>
-              Failed attempts <span class="detail-note num">{failed.length}</span>
-            </h3>
-            <ol class="failures">
-              {failed.map(({ attempt, error }, index) => (
-                <FailedAttempt
-                  key={attempt.number}
-                  failed={{ ...error, at: attempt.ended_at ?? attempt.started_at }}
-                  last={index === failed.length - 1}
-                />
-              ))}
-            </ol>
-          </section>
-        )}
+        {failed.length > 0 && <Failures failures={failed} />}
         <section class="detail-section">
           <h3>
             Attempts <span class="detail-note num">{branch.attempts.length}</span>
           </h3>
           <ol class="attempts">
-            {branch.attempts.slice(-50).map((attempt) => (
+            {branch.attempts.slice(-ATTEMPTS_SHOWN).map((attempt) => (
               <li key={attempt.number}>
                 <span class="num faint">{attempt.number}</span>
-                <span class={`outcome outcome-${attempt.outcome}`}>{OUTCOME_WORDS[attempt.outcome]}</span>
+                <span class={`outcome outcome-${outcomeOf(attempt, branch)}`}>
+                  {outcomeOf(attempt, branch)}
+                </span>
                 <span class="num quiet">{clockTime(at(attempt.started_at))}</span>
                 <span class="num end">
                   {attempt.ended_at === null ? "" : duration(at(attempt.ended_at) - at(attempt.started_at))}

@@ -1,6 +1,6 @@
 /** The tree of an invocation as the rows of the timeline, from top to bottom. */
 
-import type { Entry } from "../api/types";
+import type { Attempt, Entry } from "../api/types";
 import type { Branch, InvocationTree } from "../state/tree";
 import { at } from "./format";
 import { isPoint, type Kind, kindOf } from "./kinds";
@@ -173,6 +173,23 @@ export function entryStretch(branch: Branch, entry: Entry, now: number): Stretch
 export function stateOf(row: EntryRow): "pending" | "done" | "failed" | "unanswered" {
   const ended = row.branch.summary !== null && row.branch.summary.completed_at !== null;
   return row.entry.state === "pending" && ended ? "unanswered" : row.entry.state;
+}
+
+/** Of an attempt, as it is to be read: one whose handler failed for good has completed, too. */
+export function outcomeOf(attempt: Attempt, branch: Branch): Attempt["outcome"] {
+  const last = attempt === branch.attempts.at(-1);
+  return last && attempt.outcome === "completed" && branch.summary?.status === "failed"
+    ? "failed"
+    : attempt.outcome;
+}
+
+/** From each failure of a step to the attempt that tries it again: nothing runs meanwhile. */
+export function pausesOf(row: EntryRow, now: number): Stretch[] {
+  return row.entry.retries.map((retry) => {
+    const from = at(retry.at);
+    const next = row.branch.attempts.find((attempt) => at(attempt.started_at) > from);
+    return { from, to: next === undefined ? now : at(next.started_at) };
+  });
 }
 
 /** What lies between two attempts, and why. */

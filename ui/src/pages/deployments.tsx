@@ -22,6 +22,11 @@ export function DeploymentsPage() {
     document.title = "Deployments · Holdfast";
     load();
   }, []);
+  const shown = location.hash.slice(1);
+  useEffect(() => {
+    if (deployments !== null && shown !== "")
+      document.getElementById(shown)?.scrollIntoView({ block: "center" });
+  }, [deployments, shown]);
   const newest = new Map(services.map((service) => [service.name, service.revision]));
   return (
     <div class="page scroll-page">
@@ -40,7 +45,11 @@ export function DeploymentsPage() {
       )}
       <div class="cards">
         {deployments?.map((deployment) => (
-          <article class="card" key={deployment.id} id={deployment.id}>
+          <article
+            class={`card${deployment.id === shown ? " card-shown" : ""}`}
+            key={deployment.id}
+            id={deployment.id}
+          >
             <header class="card-head">
               <h2 class="mono">{deployment.uri}</h2>
               <span class="tag">

@@ -6,7 +6,16 @@ import { Icon } from "../components/icon";
 import { approvalOf } from "../detail/resolve";
 import { at, clockTime, coarse, duration, shortCount } from "../lib/format";
 import { isPoint, isWaitingForAnswer, wordsOf } from "../lib/kinds";
-import { type EntryRow, entryStretch, gapsOf, type LaneRow, type Row, stateOf } from "../lib/rows";
+import {
+  type EntryRow,
+  entryStretch,
+  gapsOf,
+  type LaneRow,
+  outcomeOf,
+  pausesOf,
+  type Row,
+  stateOf,
+} from "../lib/rows";
 import type { Scale } from "../lib/scale";
 
 const INDENT_PX = 16;
@@ -151,7 +160,13 @@ function EntryBar({ row, scale, margin, axisWidth, now }: Drawing & { row: Entry
     />
   ));
   if (isPoint(entry)) {
-    const point = <span class={`point kind-${kind}`} title={title} style={{ left: `${margin + from}px` }} />;
+    const point = (
+      <span
+        class={`point kind-${kind}${entry.state === "failed" ? " point-failed" : ""}`}
+        title={title}
+        style={{ left: `${margin + from}px` }}
+      />
+    );
     return (
       <>
         {point}
@@ -173,6 +188,16 @@ function EntryBar({ row, scale, margin, axisWidth, now }: Drawing & { row: Entry
           <span class="bar-inside num">{coarse(at(entry.wake_at) - now)} left</span>
         )}
       </span>
+      {pausesOf(row, now).map((pause) => {
+        const start = Math.max(scale.x(pause.from), left);
+        return (
+          <span
+            key={pause.from}
+            class="bar-pause"
+            style={{ left: `${margin + start}px`, width: `${Math.max(scale.x(pause.to) - start, 0)}px` }}
+          />
+        );
+      })}
       {marks}
       <span class="bar-words num" style={{ left: `${margin + left + width + 6}px` }}>
         {duration(stretch.to - stretch.from)}
@@ -210,11 +235,12 @@ function Lane({ row, scale, margin, axisWidth, now }: Drawing & { row: LaneRow }
         if (!seen(from, to) || (from + width <= drawnTo && attempt.error === null)) return null;
         drawnTo = Math.max(drawnTo, from + width);
         const error = attempt.error === null ? "" : `: ${attempt.error.message}`;
+        const outcome = outcomeOf(attempt, branch);
         return (
           <span
             key={attempt.number}
-            class={`lane-bar lane-${attempt.outcome}`}
-            title={`attempt ${attempt.number}, ${attempt.outcome}${error}`}
+            class={`lane-bar lane-${outcome}`}
+            title={`attempt ${attempt.number}, ${outcome}${error}`}
             style={{ left: `${margin + from}px`, width: `${width}px` }}
           />
         );
