@@ -1,6 +1,5 @@
 """A Pydantic AI agent under proof: two tools at once, a tool that asks an agent, one that asks a person."""
 
-import asyncio
 import os
 
 from pydantic_ai import Agent, RunContext
@@ -20,13 +19,6 @@ fraud = Agent(
     instructions="You look for fraud.",
     capabilities=[Durable()],
 )
-
-
-@fraud.tool_plain
-async def search_records(amount: int) -> str:
-    """Search the records."""
-    await ran("search_records")
-    return "nothing"
 
 
 agent = Agent("openai:gpt-large", name="claims", instructions="You decide claims.", capabilities=[Durable()])
@@ -68,12 +60,6 @@ async def decide(ctx: holdfast.Context, claim: str) -> str:
 async def stream(ctx: holdfast.Context, claim: str) -> str:
     async with agent.run_stream(claim) as result:
         return await result.get_output()
-
-
-@claims.handler()
-async def decide_two(ctx: holdfast.Context, claims: list[str]) -> list[str]:
-    results = await asyncio.gather(*(agent.run(claim) for claim in claims))
-    return [result.output for result in results]
 
 
 app = holdfast.app(claims)

@@ -8,8 +8,9 @@ import pytest
 from ai.pydantic_ai.agents import ask, steps
 from ai.pydantic_ai.told import Told
 from pydantic_ai import Agent, RunContext
+from pydantic_ai.capabilities import ResolveModelId
 from pydantic_ai.messages import AgentStreamEvent, PartDeltaEvent
-from pydantic_ai.models import Model
+from pydantic_ai.models import Model, ModelResolutionContext
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.providers.openai import OpenAIProvider
@@ -150,3 +151,33 @@ def test_an_agent_needs_a_name() -> None:
     model: Model = Told().model()
     with pytest.raises(Exception, match="unique `name`"):
         Agent(model, capabilities=[Durable()])
+
+
+@pytest.mark.parametrize("order", [0, 1])
+def test_names_that_only_a_capability_of_the_users_knows(order: int) -> None:
+    told = Told()
+    model = told.model()
+
+    def resolve(ctx: ModelResolutionContext[None], model_id: str) -> Model | None:
+        return model if model_id == "house" else None
+
+    capabilities = [Durable(), ResolveModelId(resolve)]
+    agent: Agent[None, str] = Agent("house", name="claims", capabilities=capabilities[:: 1 - 2 * order])
+    output, journal = ask(agent, always_replay=True)
+    assert (output, told.requests, steps(journal)) == ("nothing to do", 1, ["told"])
+
+
+def test_a_model_by_name_keeps_its_client(provider: Provider) -> None:
+    provider({"tool_calls": [{"name": "client", "arguments": {}}]}, {"text": "ok"})
+    agent = Agent("openai-chat:gpt-5", name="claims", capabilities=[Durable()])
+    clients: list[object] = []
+
+    @agent.tool(metadata={"holdfast": False})
+    async def client(ctx: RunContext[None]) -> str:
+        assert isinstance(ctx.model, OpenAIChatModel)
+        clients.append(ctx.model.client)
+        return "seen"
+
+    ask(agent)
+    ask(agent)
+    assert clients[0] is clients[1]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from typing import Any, ClassVar
 from weakref import WeakValueDictionary
 
@@ -15,7 +16,7 @@ from pydantic_ai.durable_exec import (
 )
 from pydantic_ai.exceptions import UserError
 from pydantic_ai.messages import ToolCallPart
-from pydantic_ai.models import Model
+from pydantic_ai.models import Model, ModelResolutionContext, infer_model
 from pydantic_ai.run import AgentRunResult
 from pydantic_ai.tools import (
     AgentDepsT,
@@ -39,6 +40,12 @@ from holdfast.sdk.retry import Retry
 
 DENIED = "A person was asked and denied this call."
 EXPIRED = "Nobody who may approve this call answered in time."
+
+INFERRED_MAX = 64
+"""Models kept that were named by a text."""
+
+_resolving: ContextVar[bool] = ContextVar("holdfast_resolving_model", default=False)
+"""Whether a step is looking for the model that it will ask."""
 
 
 def _unwritable(error: Exception) -> SerializeError:
@@ -90,6 +97,7 @@ class Durable(BaseDurabilityCapability[AgentDepsT]):
         self._approvals = approvals
         self._approval_timeout = approval_timeout
         self._notify = notify
+        self._inferred: dict[str, Model] = {}
         self._instances: WeakValueDictionary[str, Model] = WeakValueDictionary()
 
     # What the engine is, for the base.
@@ -111,7 +119,8 @@ class Durable(BaseDurabilityCapability[AgentDepsT]):
         """Likewise."""
         return conversation_id_from_run_id(run_id) if self.in_durable_context else None
 
-    # Models. Steps run in the handler's process, so what the base sends by name can be handed over as it is.
+    # Models. Steps run in the handler's process, so the base, which knows a model by name where it is sent
+    # from, is handed the handler's own.
 
     def _bind_models(self, agent: AbstractAgent[AgentDepsT, Any]) -> None:
         if agent.model is None:
@@ -120,6 +129,28 @@ class Durable(BaseDurabilityCapability[AgentDepsT]):
             self._models_by_id = dict(self._extra_models)
         else:
             super()._bind_models(agent)
+
+    async def resolve_model_id(
+        self, ctx: ModelResolutionContext[AgentDepsT], *, model_id: str
+    ) -> Model | None:
+        """The model of a name; in a handler and its steps, the same one each time, with its connections."""
+        registered = await super().resolve_model_id(ctx, model_id=model_id)
+        if registered is not None or not (_resolving.get() or self.in_durable_context):
+            return registered
+        inferred = self._inferred.get(model_id)
+        if inferred is None:
+            if len(self._inferred) >= INFERRED_MAX:
+                self._inferred.clear()
+            inferred = self._inferred[model_id] = infer_model(model_id)
+        return inferred
+
+    def _registered_model_id(self, model: Model) -> tuple[bool, str | None]:
+        # What is registered is left open after a request: it is the handler's.
+        for kept in (self._inferred, self._instances):
+            for model_id, one in kept.items():
+                if one is model:
+                    return True, model_id
+        return super()._registered_model_id(model)
 
     def _find_model_id(self, model: Model) -> str | None:
         try:
@@ -132,8 +163,18 @@ class Durable(BaseDurabilityCapability[AgentDepsT]):
     async def _resolve_model_for_request(
         self, model_id: str | None, run_context: RunContext[AgentDepsT]
     ) -> Model:
-        instance = None if model_id is None else self._instances.get(model_id)
-        return instance or await super()._resolve_model_for_request(model_id, run_context)
+        model = None if model_id is None else self._instances.get(model_id)
+        if model is None:
+            token = _resolving.set(True)
+            try:
+                model = await super()._resolve_model_for_request(model_id, run_context)
+            finally:
+                _resolving.reset(token)
+        # As the agent does it before other runs: connections of a loop that has ended are of no use.
+        refresh = getattr(model, "_refresh_http_client", None)
+        if refresh is not None:
+            refresh()
+        return model
 
     # The run.
 

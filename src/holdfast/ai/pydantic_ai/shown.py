@@ -6,6 +6,7 @@ from pydantic_ai.messages import (
     BaseToolCallPart,
     BaseToolReturnPart,
     ModelMessage,
+    ModelRequest,
     ModelResponse,
     RetryFeedbackPart,
     SystemPromptPart,
@@ -18,7 +19,12 @@ from holdfast.ai.metadata import Json, bounded_response
 
 def shown_messages(messages: Sequence[ModelMessage]) -> list[dict[str, object]]:
     """The conversation as `model_step` takes it, oldest first."""
-    return [shown for message in messages for shown in _shown(message)]
+    shown = [one for message in messages for one in _shown(message)]
+    # Each request of a run carries the instructions; the newest ones are sent, in front.
+    newest = messages[-1] if messages else None
+    if isinstance(newest, ModelRequest) and newest.instructions:
+        shown.insert(0, {"role": "system", "content": newest.instructions})
+    return shown
 
 
 def described(response: ModelResponse) -> Mapping[str, Json]:
@@ -49,8 +55,6 @@ def _shown(message: ModelMessage) -> Iterator[dict[str, object]]:
             **({"tool_calls": calls} if (calls := _tool_calls(message)) else {}),
         }
     else:
-        if message.instructions:
-            yield {"role": "system", "content": message.instructions}
         for part in message.parts:
             if isinstance(part, SystemPromptPart):
                 yield {"role": "system", "content": part.content}
