@@ -289,6 +289,10 @@ def _input_messages(request: Mapping[str, Any]) -> list[Mapping[str, object]]:
 _CHAT: Final = tuple(signature(_litellm.acompletion).parameters)
 _RESPONSES: Final = tuple(signature(_litellm.aresponses).parameters)
 
+for _ours, _theirs in ((acompletion, _litellm.acompletion), (aresponses, _litellm.aresponses)):
+    # For editors, `help` and whoever asks.
+    setattr(_ours, "__signature__", signature(_theirs))  # noqa: B010 - no attribute type checkers know
+
 
 def _arguments(names: Sequence[str], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """All arguments by name; too many of them are left to LiteLLM to refuse."""

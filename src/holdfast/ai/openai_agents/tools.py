@@ -43,6 +43,9 @@ T = TypeVar("T", bound=FunctionTool)
 Invoke = Callable[[ToolContext[Any], str], Awaitable[Any]]
 
 OPTIONS = "_holdfast_options"
+NO_CONTEXT = ("no_context", "context_in_step")
+"""What a body meets that is a step and would have to be in the handler."""
+
 _HANDLED = "_function_tool_default_failure_handled"
 """Where the SDK notes on a tool's context that the result is its own words for a failure."""
 
@@ -178,7 +181,11 @@ def _journaled(tool: FunctionTool, inner: Invoke) -> Invoke:
             try:
                 value = await call(ctx, input)
             except Through as through:
-                raise through.error from through.error.__cause__
+                error = through.error
+                if isinstance(error, UsageError) and error.code in NO_CONTEXT:
+                    cure = f"a tool runs as a step unless it is marked @inline, as {tool.name} has to be"
+                    raise UsageError(error.code, f"{error.message}: {cure}") from error
+                raise error from error.__cause__
             except AgentsException as error:
                 # What the model wrote will not change by asking the function again.
                 raise TerminalError(f"{type(error).__name__}: {error}") from error
