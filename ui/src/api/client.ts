@@ -1,6 +1,7 @@
 /** Requests to the admin interface. Every failure is an `ApiError` whose message can be shown. */
 
 import { setClockSkew } from "../lib/clock";
+import { type Filters, filterParameters } from "../lib/filters";
 import type { Deployment, InvocationPage, Json, Registered, Service, Summary, Timeline } from "./types";
 
 const ANSWER_WITHIN_MS = 30_000;
@@ -13,14 +14,6 @@ export class ApiError extends Error {
   ) {
     super(message);
   }
-}
-
-export interface Filters {
-  status: string[];
-  service: string;
-  handler: string;
-  key: string;
-  id: string;
 }
 
 async function request<T>(method: string, path: string, body?: Json): Promise<T> {
@@ -56,15 +49,6 @@ function messageOf(text: string, response: Response): string {
 }
 
 const part = encodeURIComponent;
-
-export function filterParameters(filters: Filters): URLSearchParams {
-  const parameters = new URLSearchParams();
-  if (filters.status.length > 0) parameters.set("status", filters.status.join(","));
-  for (const name of ["service", "handler", "key", "id"] as const) {
-    if (filters[name] !== "") parameters.set(name, filters[name]);
-  }
-  return parameters;
-}
 
 export const api = {
   invocations(filters: Filters, limit: number, before: string | null): Promise<InvocationPage> {

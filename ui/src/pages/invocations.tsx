@@ -1,7 +1,7 @@
 /** All invocations, newest first, live. Its filters are in the address. */
 
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { api, type Filters, filterParameters } from "../api/client";
+import { api } from "../api/client";
 import type { Service, Summary } from "../api/types";
 import {
   Ago,
@@ -14,6 +14,7 @@ import {
   statusWord,
 } from "../components/basics";
 import { Icon } from "../components/icon";
+import { type Filters, filterParameters } from "../lib/filters";
 import { count, plural, shortCount, shortId } from "../lib/format";
 import { useKeys } from "../lib/keys";
 import { reveal, useVisible } from "../lib/virtual";

@@ -6,9 +6,10 @@
  */
 
 import { batch, signal } from "@preact/signals";
-import { ApiError, api, type Filters, filterParameters } from "../api/client";
+import { ApiError, api } from "../api/client";
 import { follow } from "../api/stream";
 import type { InvocationPage, Summary } from "../api/types";
+import { type Filters, filterParameters, matches } from "../lib/filters";
 import { at } from "../lib/format";
 
 const PAGE_ROWS = 100;
@@ -174,16 +175,6 @@ export class InvocationList {
       this.heldBack.value = this.held.size;
     });
   }
-}
-
-export function matches(row: Summary, filters: Filters): boolean {
-  return (
-    (filters.status.length === 0 || filters.status.includes(row.status)) &&
-    (filters.service === "" || row.service === filters.service) &&
-    (filters.handler === "" || row.handler === filters.handler) &&
-    (filters.key === "" || row.key === filters.key) &&
-    (filters.id === "" || row.id === filters.id)
-  );
 }
 
 function newestFirst(a: Summary, b: Summary): number {

@@ -9,6 +9,7 @@ import { batch, signal } from "@preact/signals";
 import { ApiError, api } from "../api/client";
 import { follow } from "../api/stream";
 import type { Attempt, EntriesEvent, Entry, Payload, Summary } from "../api/types";
+import { merged } from "../lib/merge";
 
 /** What one event stream may watch. */
 export const WATCHED_MAX = 64;
@@ -182,22 +183,4 @@ function newer(a: Summary | undefined, b: Summary): Summary {
 function put(branch: Branch, event: EntriesEvent): void {
   branch.attempts = merged(branch.attempts, event.attempts, (attempt) => attempt.number);
   branch.entries = merged(branch.entries, event.entries, (entry) => entry.index);
-}
-
-/** `old` with `changed` in place of those with the same number, in the order of their numbers. */
-export function merged<T>(old: readonly T[], changed: readonly T[], number: (item: T) => number): T[] {
-  const result = [...old];
-  for (const item of changed) {
-    let low = 0;
-    let high = result.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (number(result[middle] as T) < number(item)) low = middle + 1;
-      else high = middle;
-    }
-    const found = result[low];
-    if (found !== undefined && number(found) === number(item)) result[low] = item;
-    else result.splice(low, 0, item);
-  }
-  return result;
 }
