@@ -5,10 +5,10 @@ import random
 from typing import Any
 
 import pytest
-from ai.pydantic_ai.agents import ask, steps
+from ai.pydantic_ai.agents import ask, ask_timed, steps
 from ai.pydantic_ai.told import Told
 from pydantic_ai import Agent, ModelRetry, RunContext
-from pydantic_ai.exceptions import ToolFailed, UsageLimitExceeded
+from pydantic_ai.exceptions import RunTimedOut, ToolFailed, UsageLimitExceeded
 from pydantic_ai.usage import UsageLimits
 
 import holdfast
@@ -268,3 +268,22 @@ def test_a_limit_of_the_agents_own_ends_the_invocation_and_can_still_be_caught()
 
     output, _ = ask(catching)
     assert output == "caught UsageLimitExceeded"
+
+
+def test_a_runs_timeout_is_durable() -> None:
+    agent = Agent(Told(("wait", {})).model(), name="claims", capabilities=[Durable()])
+
+    @agent.tool_plain(metadata={"holdfast": False})
+    async def wait() -> str:
+        await asyncio.sleep(3600)
+        return "waited"
+
+    async def limited(message: str) -> str:
+        try:
+            return (await agent.run(message, timeout=60)).output
+        except RunTimedOut:
+            return "timed out"
+
+    output, _, took = ask_timed(limited, always_replay=True)
+    assert output == "timed out"
+    assert 60 <= took.total_seconds() < 120

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 from weakref import WeakValueDictionary
 
@@ -40,6 +41,9 @@ from holdfast.sdk.retry import Retry
 
 DENIED = "A person was asked and denied this call."
 EXPIRED = "Nobody who may approve this call answered in time."
+
+EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+"""Where the handler's time begins, which has no date of its own."""
 
 INFERRED_MAX = 64
 """Models kept that were named by a text."""
@@ -118,6 +122,13 @@ class Durable(BaseDurabilityCapability[AgentDepsT]):
     def get_default_conversation_id(self, run_id: str) -> str | None:
         """Likewise."""
         return conversation_id_from_run_id(run_id) if self.in_durable_context else None
+
+    def get_run_clock(self) -> Callable[[], datetime] | None:
+        """What `agent.run(timeout=...)` is measured by: the handler's time, which durable timers move."""
+        if not self.in_durable_context:
+            return None
+        loop = asyncio.get_running_loop()
+        return lambda: EPOCH + timedelta(seconds=loop.time())
 
     # Models. Steps run in the handler's process, so the base, which knows a model by name where it is sent
     # from, is handed the handler's own.
