@@ -29,12 +29,18 @@ class Flushable(Protocol):
 
 
 class Upserts:
-    """`INSERT OR REPLACE` of rows, several per statement."""
+    """`INSERT OR REPLACE` of rows, several per statement. Columns that are not named become NULL.
 
-    def __init__(self, database: Database, table: str, columns: Sequence[str]) -> None:
+    Args:
+        zeros: further columns, 0 in every row, which the rows do not mention.
+    """
+
+    def __init__(
+        self, database: Database, table: str, columns: Sequence[str], zeros: Sequence[str] = ()
+    ) -> None:
         self._database = database
-        head = f"INSERT OR REPLACE INTO {table}({', '.join(columns)}) VALUES "
-        row = f"({','.join('?' * len(columns))})"
+        head = f"INSERT OR REPLACE INTO {table}({','.join((*columns, *zeros))}) VALUES "
+        row = f"({','.join('?' * len(columns) + '0' * len(zeros))})"
         self._statements = [
             (size, head + ",".join([row] * size)) for size in _CHUNKS if size * len(columns) <= _VARIABLES_MAX
         ]

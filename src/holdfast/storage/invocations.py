@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 from holdfast.core.model import (
+    FROM_INGRESS,
     INVOKED,
     PAUSED,
     AttemptFailure,
@@ -59,6 +60,16 @@ _ORIGIN_KINDS = {kind.value: kind for kind in OriginKind}
 _NOTIFICATION_KINDS = {kind.value: kind for kind in NotificationKind}
 
 
+_PLAIN_COLUMNS = (
+    "row", "id", "service", "handler", "key", "kind", "status", "status_number", "awaiting",
+    "created_at", "modified_at", "completion_ms", "journal_ms", "deployment", "protocol_version",
+    "length", "commands", "progress_at", "running_at", "attempt", "completed_at", "result_value",
+)  # fmt: skip
+_PLAIN_ZEROS = ("origin_kind", "retry_count", "journal_purged", "has_attached", "pausing")
+"""Together what `encode_plain` says of a row; the other columns are NULL. Binding and copying a value costs
+more than most rows have to say: half the columns are a quarter less of all that storing a row takes."""
+
+
 class Invocations:
     """Implements core's InvocationTable."""
 
@@ -70,6 +81,7 @@ class Invocations:
         self._dirty: dict[Row, Invocation] = {}
         self._deleted: set[Row] = set()
         self._upserts = Upserts(database, "invocation", INVOCATION_COLUMNS)
+        self._plain_upserts = Upserts(database, "invocation", _PLAIN_COLUMNS, _PLAIN_ZEROS)
         self._aliases: Buffer[bytes, Row] = Buffer(
             database,
             "invocation_alias",
@@ -107,6 +119,8 @@ class Invocations:
 
     def put(self, invocation: Invocation) -> None:
         row = invocation.row
+        if row in self._dirty:
+            return
         if row not in self._live:
             self._live[row] = invocation
             if row >= self.row_limit:
@@ -114,9 +128,8 @@ class Invocations:
                 self._meta.set("row_limit", self.row_limit)
             if row_in_id(invocation.id) != row:
                 self._aliases.pending[invocation.id] = row
-        if row not in self._dirty:
-            self._dirty[row] = invocation
-            self._touched.append(invocation)
+        self._dirty[row] = invocation
+        self._touched.append(invocation)
 
     def delete(self, invocation: Invocation) -> None:
         row = invocation.row
@@ -175,7 +188,18 @@ class Invocations:
         self._aliases.flush()
         if self._dirty:
             self._database.begin()
-            self._upserts.write([encode_invocation(i) for i in self._dirty.values()])
+            plain: list[tuple[Value, ...]] = []
+            others: list[tuple[Value, ...]] = []
+            for invocation in self._dirty.values():
+                encoded = encode_plain(invocation)
+                if encoded is not None:
+                    plain.append(encoded)
+                else:
+                    others.append(encode_invocation(invocation))
+            if plain:
+                self._plain_upserts.write(plain)
+            if others:
+                self._upserts.write(others)
         if self._deleted:
             self._database.begin()
             self._database.executemany(
@@ -191,6 +215,49 @@ class Invocations:
         self._touched.clear()
         self._dirty.clear()
         self._deleted.clear()
+
+
+def encode_plain(i: Invocation) -> tuple[Value, ...] | None:
+    """The row, in the order of _PLAIN_COLUMNS, of an invocation that has nothing to say in any other column:
+    called from the ingress without more than a body, and nothing has gone wrong. None for all others."""
+    if (
+        i.origin is not FROM_INGRESS
+        or i.waiter is not None
+        or i.idempotency_key is not None
+        or i.retry_count
+        or i.failure is not None
+        or i.next_retry_at is not None
+        or i.start_at is not None
+        or i.scheduled_at is not None
+        or i.inboxed_at is not None
+        or i.scope is not None
+        or i.limit_key is not None
+        or i.trace_parent is not None
+        or i.has_attached
+        or i.journal_purged
+        or i.pausing
+    ):
+        return None
+    status = i.status
+    number = awaiting = at = value = None
+    if status is INVOKED:
+        code = INVOKED_CODE
+    elif isinstance(status, Completed):
+        result = status.result
+        if not isinstance(result, Success):
+            return None
+        code, at, value = COMPLETED, status.at, result.value
+    elif isinstance(status, Suspended):
+        code, number, awaiting = SUSPENDED, status.known, encode_await(status.awaiting)
+    else:
+        return None
+    service, handler, key, kind = i.target
+    completion_ms, journal_ms = i.retention
+    return (
+        i.row, i.id, service, handler, key, kind, code, number, awaiting,
+        i.created_at, i.modified_at, completion_ms, journal_ms, i.deployment, i.protocol_version,
+        i.length, i.commands, i.progress_at, i.running_at, i.attempt, at, value,
+    )  # fmt: skip
 
 
 def encode_invocation(i: Invocation) -> tuple[Value, ...]:
@@ -277,7 +344,9 @@ def decode_invocation(stored: tuple[Any, ...]) -> Invocation:
         created_at,
         modified_at,
         Retention(completion_ms, journal_ms),
-        Origin(_ORIGIN_KINDS[origin_kind], origin_id, origin_target),
+        FROM_INGRESS
+        if not origin_kind and origin_id is None and origin_target is None
+        else Origin(_ORIGIN_KINDS[origin_kind], origin_id, origin_target),
         waiter,
         idempotency_key,
         deployment,
