@@ -16,7 +16,10 @@ from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.providers.openai import OpenAIProvider
 from pydantic_ai.usage import RunUsage
 
+import holdfast
 from holdfast.ai.pydantic_ai import Durable
+from holdfast.client import InvocationFailed
+from holdfast.testing import Harness, run
 
 from .conftest import Provider
 
@@ -181,3 +184,20 @@ def test_a_model_by_name_keeps_its_client(provider: Provider) -> None:
     ask(agent)
     ask(agent)
     assert clients[0] is clients[1]
+
+
+def test_an_agent_that_was_forgotten_is_told_what_to_do(provider: Provider) -> None:
+    llm = provider({"text": "never"})
+    agent = Agent("openai-chat:gpt-5", name="forgotten")
+    service = holdfast.Service("Forgetful")
+
+    @service.handler(retry=holdfast.InvocationRetry(max_attempts=1, on_max_attempts="kill"))
+    async def run_it(ctx: holdfast.Context) -> str:
+        return (await agent.run("hello")).output
+
+    async def scenario(env: Harness) -> None:
+        with pytest.raises(InvocationFailed, match=r"capabilities=\[Durable\(\)\]"):
+            await env.call(run_it)
+
+    run(service, scenario)
+    assert llm.calls == []
