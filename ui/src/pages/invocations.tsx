@@ -43,6 +43,7 @@ export function InvocationsPage() {
   const filtered = filterParameters(filters).size > 0;
   return (
     <div class="page list-page">
+      <h1 class="sr-only">Invocations</h1>
       <FilterBar filters={filters} />
       {list.error.value !== "" && list.state.value === "failed" && (
         <Notice kind="error">{list.error.value}</Notice>
@@ -215,7 +216,7 @@ function Rows({ list, filtered }: { list: InvocationList; filtered: boolean }) {
   return (
     <div class="grid" role="grid" aria-label="Invocations" aria-rowcount={rows.length} tabIndex={-1}>
       <div class="grid-head list-columns" role="row">
-        {["Status", "Target", "Id", "Created", "Duration", "Retries", "Usage"].map((name) => (
+        {["Status", "Target", "Id", "Created", "Duration", "Retries", "Tokens"].map((name) => (
           <span key={name} role="columnheader" class={`col-${name.toLowerCase()}`}>
             {name}
           </span>

@@ -35,6 +35,8 @@ export class InvocationList {
   private frame = 0;
   private retry: ReturnType<typeof setTimeout> | undefined;
   private generation = 0;
+  /** What came by event while a page is under way, which may be older. */
+  private meanwhile: Map<string, Summary> | null = null;
   private holding = false;
 
   /** `before` is what was shown until now: what of it still matches is shown while the answer is awaited. */
@@ -68,9 +70,12 @@ export class InvocationList {
     clearTimeout(this.retry);
     this.generation += 1;
     const generation = this.generation;
+    const meanwhile = new Map<string, Summary>();
+    this.meanwhile = meanwhile;
     try {
       const page = await this.page(null);
       if (generation !== this.generation) return;
+      this.meanwhile = null;
       batch(() => {
         this.next = page.next;
         this.rows.value = page.invocations;
@@ -80,6 +85,10 @@ export class InvocationList {
         this.held.clear();
         this.heldBack.value = 0;
       });
+      for (const summary of meanwhile.values()) {
+        const fetched = page.invocations.find((row) => row.id === summary.id);
+        if (fetched === undefined || summary.modified_at >= fetched.modified_at) this.take(summary);
+      }
     } catch (error) {
       if (generation !== this.generation) return;
       this.error.value = error instanceof ApiError ? error.message : String(error);
@@ -133,6 +142,7 @@ export class InvocationList {
   }
 
   private take(summary: Summary): void {
+    this.meanwhile?.set(summary.id, summary);
     this.arrived.set(summary.id, summary);
     if (this.frame === 0) this.frame = requestAnimationFrame(() => this.merge());
   }

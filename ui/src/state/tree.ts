@@ -30,6 +30,14 @@ export interface Branch {
   entries: Entry[];
 }
 
+/** What happened while an invocation was being fetched. */
+interface Meanwhile {
+  events: EntriesEvent[];
+  summary: Summary | null;
+  /** Somebody wants it as it is after this fetch began. */
+  again: boolean;
+}
+
 export class InvocationTree {
   readonly branches = new Map<string, Branch>();
   /** Changes whenever anything did, at most once a frame. */
@@ -37,8 +45,7 @@ export class InvocationTree {
   readonly unfolded = signal<ReadonlySet<string>>(new Set());
 
   private stopFollowing: (() => void) | null = null;
-  private readonly fetching = new Map<string, EntriesEvent[]>();
-  private readonly summaries = new Map<string, Summary>();
+  private readonly fetching = new Map<string, Meanwhile>();
   private readonly retries = new Set<ReturnType<typeof setTimeout>>();
   private frame = 0;
   private stopped = false;
@@ -98,8 +105,13 @@ export class InvocationTree {
 
   private async fetch(id: string): Promise<void> {
     const branch = this.branches.get(id);
-    if (branch === undefined || this.stopped || this.fetching.has(id)) return;
-    const meanwhile: EntriesEvent[] = [];
+    if (branch === undefined || this.stopped) return;
+    const under = this.fetching.get(id);
+    if (under !== undefined) {
+      under.again = true;
+      return;
+    }
+    const meanwhile: Meanwhile = { events: [], summary: null, again: false };
     this.fetching.set(id, meanwhile);
     try {
       const timeline = await api.timeline(id, -1);
@@ -108,13 +120,13 @@ export class InvocationTree {
         timeline.entries = merged(timeline.entries, page.entries, (entry) => entry.index);
         timeline.next = page.next;
       }
-      branch.summary = newer(this.summaries.get(id), timeline.invocation);
+      branch.summary = newer(meanwhile.summary, timeline.invocation);
       branch.input = timeline.input;
       branch.output = timeline.output;
       branch.attempts = timeline.attempts;
       branch.entries = timeline.entries;
       branch.state = "ready";
-      for (const event of meanwhile) put(branch, event);
+      for (const event of meanwhile.events) put(branch, event);
     } catch (error) {
       const known = error instanceof ApiError;
       branch.error = known ? error.message : String(error);
@@ -130,6 +142,7 @@ export class InvocationTree {
     } finally {
       this.fetching.delete(id);
       this.changed();
+      if (meanwhile.again && branch.state === "ready") void this.fetch(id);
     }
   }
 
@@ -137,8 +150,9 @@ export class InvocationTree {
     const branch = this.branches.get(summary.id);
     if (branch === undefined) return;
     const before = branch.summary;
-    this.summaries.set(summary.id, summary);
-    branch.summary = newer(summary, branch.summary ?? summary);
+    const under = this.fetching.get(summary.id);
+    if (under !== undefined) under.summary = summary;
+    branch.summary = summary;
     // Its output is in the timeline only.
     if (before !== null && before.completed_at === null && summary.completed_at !== null)
       this.refresh(summary.id);
@@ -146,7 +160,7 @@ export class InvocationTree {
   }
 
   private takeEntries(event: EntriesEvent): void {
-    this.fetching.get(event.id)?.push(event);
+    this.fetching.get(event.id)?.events.push(event);
     const branch = this.branches.get(event.id);
     if (branch === undefined || branch.state !== "ready") return;
     put(branch, event);
@@ -176,8 +190,9 @@ function empty(id: string): Branch {
   };
 }
 
-function newer(a: Summary | undefined, b: Summary): Summary {
-  return a !== undefined && a.modified_at > b.modified_at ? a : b;
+/** What came by event while `fetched` was under way, unless that is newer still. */
+function newer(event: Summary | null, fetched: Summary): Summary {
+  return event !== null && event.modified_at >= fetched.modified_at ? event : fetched;
 }
 
 function put(branch: Branch, event: EntriesEvent): void {
