@@ -65,7 +65,7 @@ _PLAIN_COLUMNS = (
     "created_at", "modified_at", "completion_ms", "journal_ms", "deployment", "protocol_version",
     "length", "commands", "progress_at", "running_at", "attempt", "completed_at", "result_value",
 )  # fmt: skip
-_PLAIN_ZEROS = ("origin_kind", "retry_count", "journal_purged", "has_attached", "pausing")
+_PLAIN_ZEROS = ("origin_kind", "retry_count", "journal_purged", "flags", "pausing")
 """Together what `encode_plain` says of a row; the other columns are NULL. Binding and copying a value costs
 more than most rows have to say: half the columns are a quarter less of all that storing a row takes."""
 
@@ -234,6 +234,8 @@ def encode_plain(i: Invocation) -> tuple[Value, ...] | None:
         or i.limit_key is not None
         or i.trace_parent is not None
         or i.has_attached
+        or i.has_step_metadata
+        or i.has_attempts
         or i.journal_purged
         or i.pausing
     ):
