@@ -20,6 +20,7 @@ def test_the_previous_file_is_opened_as_it_was(tmp_path: Path, monkeypatch: pyte
         patched.setattr(partition_tables, "MIGRATIONS", MIGRATIONS[:1])
         patched.setattr(partition_tables, "StepMetadata", lambda _: _NoTable())
         patched.setattr(invocations, "INVOCATION_COLUMNS", old_columns)
+        patched.setattr(invocations, "encode_plain", lambda _: None)  # type: ignore[arg-type]
         patched.setattr(invocations, "_SELECT", f"SELECT {', '.join(old_columns)} FROM invocation")
         old = World(directory=tmp_path)
         alone, attached = old.start(SERVICE), old.start(SERVICE)
