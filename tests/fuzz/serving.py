@@ -5,6 +5,7 @@ Promised whatever comes: no exception, no 500, and when the client is gone no at
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Hashable
 
@@ -27,6 +28,7 @@ _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})")
 def serving(data: bytes) -> Hashable:
     """One connection, HTTP/1.1 or HTTP/2 as its first bytes say."""
     output = b""
+    logging.getLogger("holdfast.attempts").setLevel(logging.CRITICAL)
     with worker(LIMITS) as at:
         wire = at.connect()
         for piece in pieces(data):

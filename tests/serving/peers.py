@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import cast
@@ -118,6 +119,17 @@ class Wire:
         """As high as they like."""
 
 
+class Heard(logging.Handler):
+    """What a connection logs, which is our own bugs."""
+
+    def __init__(self, unheard: list[str]) -> None:
+        super().__init__()
+        self._unheard = unheard
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._unheard.append(self.format(record))
+
+
 class Worker:
     """One site on a loop of its own, stepped by hand."""
 
@@ -125,6 +137,7 @@ class Worker:
         self.loop = asyncio.new_event_loop()
         self.unheard: list[str] = []
         self.loop.set_exception_handler(lambda _, context: self.unheard.append(str(context)))
+        self.log = Heard(self.unheard)
         self.site = Site(app, limits, self.loop)
         self.site.date = "Thu, 01 Jan 1970 00:00:00 GMT"
 
@@ -179,6 +192,8 @@ def worker(limits: ServingLimits | None = None, **connection: int) -> Iterator[W
         return wires[-1]
 
     made.connect = connect_and_note  # type: ignore[method-assign]
+    logger = logging.getLogger("holdfast.http")
+    logger.addHandler(made.log)
     try:
         yield made
         for wire in wires:
@@ -188,6 +203,7 @@ def worker(limits: ServingLimits | None = None, **connection: int) -> Iterator[W
         assert made.site.attempts == 0
         assert made.unheard == []
     finally:
+        logger.removeHandler(made.log)
         made.loop.close()
 
 
