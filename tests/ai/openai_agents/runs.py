@@ -21,6 +21,11 @@ async def answer(ctx: holdfast.Context, message: str) -> Any:
     return await _run[-1](message)
 
 
+@claims.handler
+async def book(ctx: holdfast.Context, usd: int) -> str:
+    return f"booked {usd}"
+
+
 def ask(
     agent: Agent[Any] | Callable[[str], Any],
     message: str = "hello",

@@ -1,6 +1,7 @@
 """A run in a handler: what becomes a step, under which name, in which order, and how often it happens."""
 
 import asyncio
+import copy
 import random
 import threading
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from agents import (
     Agent,
     FunctionTool,
+    Handoff,
     RunConfig,
     Runner,
     ToolExecutionConfig,
@@ -17,12 +19,12 @@ from agents import (
     handoff,
 )
 from agents.testing import ScriptedModel, assistant_message, function_call
-from ai.openai_agents.runs import answer, ask, asks_for, claims, steps
+from ai.openai_agents.runs import answer, ask, asks_for, book, steps
 
 import holdfast
 from holdfast.ai import UnjournaledCall
 from holdfast.ai.openai_agents import durable, inline, retried
-from holdfast.testing import CrashPoint, Harness, run
+from holdfast.testing import CrashPoint, Harness
 
 from .conftest import Provider
 
@@ -223,6 +225,7 @@ def test_outside_a_handler_everything_is_as_it_was(provider: Provider) -> None:
     kept = durable(Agent(name="kept", model=model)).model
     assert isinstance(kept, ScriptedModel)
     assert kept.calls == model.calls
+    assert isinstance(copy.deepcopy(kept), ScriptedModel)
 
 
 def test_an_agent_that_is_not_durable_is_refused_in_a_handler() -> None:
@@ -303,6 +306,84 @@ def test_a_retried_tool_is_retried_before_the_model_is_told() -> None:
     assert told[2] == "at last"
 
 
+def test_a_tool_that_raises_and_has_no_policy_is_retried_as_a_step() -> None:
+    tries: list[int] = []
+
+    @function_tool(failure_error_function=None)
+    async def flaky() -> str:
+        tries.append(1)
+        if len(tries) < 4:
+            raise ValueError("not now")
+        return "at last"
+
+    @function_tool(failure_error_function=None)
+    async def final() -> str:
+        raise holdfast.TerminalError("never", code=422)
+
+    model = asks_for(("flaky", {}))
+    assert ask(durable(Agent(name="a", model=model, tools=[flaky])))[0] == "done"
+    assert len(tries) == 4
+    with pytest.raises(holdfast.InvocationFailed, match="never") as failed:
+        ask(durable(Agent(name="b", model=asks_for(("final", {})), tools=[final])))
+    assert failed.value.code == 422
+
+
+def test_a_tool_that_asks_a_person_and_calls_another_handler() -> None:
+    asked: list[str] = []
+
+    async def notify(awakeable: str) -> None:
+        asked.append(awakeable)
+
+    async def wire(usd: int) -> str:
+        if not await holdfast.ai.approval(f"wire {usd} USD", timeout=3600, notify=notify):
+            return "denied"
+        return str(await holdfast.current().call(book, usd))
+
+    async def answer_it(env: Harness) -> None:
+        await env.settle()
+        await env.resolve_awakeable(asked[0], {"approved": True})
+
+    model = asks_for(("wire", {"usd": 5}))
+    tool = inline(function_tool(wire))
+    output, journal = ask(durable(Agent(name="a", model=model, tools=[tool])), meanwhile=answer_it)
+    assert output == "done"
+    assert model.calls[-1].input[-1]["output"] == "booked 5"
+    assert steps(journal) == ["ScriptedModel", "ask wire 5 USD", "ScriptedModel"]
+
+    forgotten = durable(Agent(name="b", model=asks_for(("wire", {"usd": 5})), tools=[function_tool(wire)]))
+
+    async def look(env: Harness) -> None:
+        await env.settle()
+        assert "marked @inline, as wire has to be" in str(env.invocation_view(answer).failure)
+        await env.kill(env.invocation_view(answer))
+
+    with pytest.raises(holdfast.InvocationFailed, match="killed"):
+        ask(forgotten, meanwhile=look)
+
+
+def test_agents_and_handoffs_made_on_the_way_are_durable() -> None:
+    """Method: a handoff that makes its agent when it happens, and a tool added after durable()."""
+    ran: list[str] = []
+
+    @function_tool
+    async def late() -> str:
+        ran.append("late")
+        return "late"
+
+    models = [asks_for(("late", {}), then="the second says done")]
+
+    async def make(ctx: Any, text: str) -> Agent[None]:
+        return Agent(name="second", model=models[0], tools=[late])
+
+    move = Handoff("move", "", {"type": "object", "properties": {}}, make, "second", strict_json_schema=False)
+    first = durable(Agent(name="first", model=asks_for(("late", {}), ("move", {})), handoffs=[move]))
+    first.tools.append(late)
+    output, journal = ask(first, always_replay=True)
+    assert output == "the second says done"
+    assert ran == ["late"] * len([name for name in steps(journal) if name == "tool late"])
+    assert len(models[0].calls) == 2
+
+
 def test_a_result_too_large_is_told_to_the_model() -> None:
     runs: list[int] = []
 
@@ -318,28 +399,32 @@ def test_a_result_too_large_is_told_to_the_model() -> None:
 
 
 def test_a_cancelled_run_ends_although_tools_swallow_errors() -> None:
-    model = asks_for(("ask", {}))
+    """Method: cancel while a step runs, and while an inline tool and an agent used as a tool wait."""
+    began: list[str] = []
 
-    @inline
-    @function_tool
-    async def ask_someone() -> str:
+    async def waits() -> str:
+        began.append("waits")
         return str(await holdfast.current().awakeable())
 
-    ask_someone.name = "ask"
-    agent = durable(Agent(name="a", model=model, tools=[ask_someone]))
+    async def works() -> str:
+        began.append("works")
+        await asyncio.Event().wait()
+        return "never"
 
-    async def body(message: str) -> str:
-        return str((await Runner.run(agent, message)).final_output)
+    wait, work = inline(function_tool(waits)), function_tool(works)
+    models = [asks_for(("waits", {}))]
+    inner = Agent(name="inner", model=models[0], tools=[wait])
+    for call, tool in [("waits", wait), ("works", work), ("ask_inner", inner.as_tool("ask_inner", ""))]:
+        model = asks_for((call, {"input": "?"} if tool.name == "ask_inner" else {}))
+        agent = durable(Agent(name="a", model=model, tools=[tool]))
 
-    async def scenario(env: Harness) -> None:
-        call = await env.send(answer, "hello")
-        await env.settle()
-        await env.cancel(call)
-        with pytest.raises(holdfast.InvocationFailed, match="cancel"):
-            await call.attach()
+        began.clear()
 
-    from ai.openai_agents import runs
+        async def cancel(env: Harness) -> None:
+            while not began:  # noqa: ASYNC110 - no virtual time passes while a step runs
+                await asyncio.sleep(0)
+            await env.cancel(env.invocation_view(answer))
 
-    runs._run.append(body)
-    run(holdfast.app(claims), scenario)
-    assert len(model.calls) == 1
+        with pytest.raises(holdfast.InvocationFailed, match="cancelled"):
+            ask(agent, meanwhile=cancel)
+        assert len(model.calls) == 1, call

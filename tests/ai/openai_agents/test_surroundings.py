@@ -1,11 +1,12 @@
 """What surrounds a run: MCP servers, traces, people who approve, metadata."""
 
 import asyncio
+import sys
 from typing import Any
 
 import pytest
 from agents import Agent, Runner, SQLiteSession, function_tool, set_trace_processors, trace
-from agents.mcp import MCPServer
+from agents.mcp import MCPServer, MCPServerStdio
 from agents.testing import ScriptedModel, assistant_message, function_call
 from agents.tracing import Span, Trace, TracingProcessor
 from ai.openai_agents.runs import ask, asks_for, steps
@@ -56,8 +57,30 @@ def test_mcp_servers_are_asked_once(always_replay: bool) -> None:
         "mcp list shop", "ScriptedModel", "tool price", "mcp list shop", "ScriptedModel"
     ]  # fmt: skip
     assert shop.asked == ["list", "price tea", "list"]
+    about = next(entry.metadata for entry in journal if entry.name == "tool price")
+    assert about == {"kind": "tool", "tool": "price", "call_id": "call_0", "arguments": {"item": "tea"}}
     assert "5 EUR" in str(model.calls[-1].input[-1]["output"])
     assert asyncio.run(shop.list_tools())[0].name == "price"
+
+
+SHOP = """
+from mcp.server.mcpserver import MCPServer
+shop = MCPServer("shop")
+@shop.tool()
+def price(item: str) -> str:
+    return f"{item} is 5 EUR"
+shop.run()
+"""
+
+
+def test_an_mcp_server_is_connected_by_the_step_that_asks_it_first() -> None:
+    shop = MCPServerStdio(
+        {"command": sys.executable, "args": ["-c", SHOP]}, name="shop", client_session_timeout_seconds=60
+    )
+    model = asks_for(("price", {"item": "tea"}))
+    assert ask(durable(Agent(name="buyer", model=model, mcp_servers=[shop])))[0] == "done"
+    assert "tea is 5 EUR" in str(model.calls[-1].input[-1]["output"])
+    assert shop.session is None
 
 
 chats = holdfast.VirtualObject("Chats")

@@ -56,8 +56,10 @@ def _instrument_one(agent: Agent[Any], left: list[Agent[Any]]) -> None:
         else:
             left += _agents(target)
     if not is_durable(agent):
+        # Of this one object: its class is the vendor's, or the user's.
+        one = cast(Any, agent)
+        one.get_mcp_tools, one.clone = _listing(agent.get_mcp_tools), _cloning(agent.clone)
         setattr(agent, MARK, True)
-        setattr(agent, "clone", _cloning(agent.clone))  # noqa: B010 - the field's name is the method's
 
 
 def _instrument_handoff(handoff: Handoff[Any, Any], left: list[Agent[Any]]) -> None:
@@ -80,6 +82,18 @@ def _instrument_handoff(handoff: Handoff[Any, Any], left: list[Agent[Any]]) -> N
 
 def _agents(found: object) -> list[Agent[Any]]:
     return [cast(Any, found)] if isinstance(found, Agent) else []
+
+
+def _listing(get_mcp_tools: Callable[..., Awaitable[list[Any]]]) -> Callable[..., Awaitable[list[Any]]]:
+    @wraps(get_mcp_tools)
+    async def list_durable(*args: Any, **kwargs: Any) -> list[Any]:
+        tools = await get_mcp_tools(*args, **kwargs)
+        for tool in tools:
+            if isinstance(tool, FunctionTool):
+                make_durable(tool)
+        return tools
+
+    return list_durable
 
 
 def _cloning(clone: Callable[..., Agent[Any]]) -> Callable[..., Agent[Any]]:

@@ -1,4 +1,8 @@
-"""MCP servers whose calls in a handler are journaled steps: `mcp list <server>` and `tool <name>`."""
+"""MCP servers whose answers in a handler are journaled steps: `mcp list <server>` and `tool <name>`.
+
+Their tools are function tools, made anew for each turn; in a durable agent they are called like any other,
+each as a step. What a handler asks a server itself is a step as well.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from agents.mcp import MCPServer
 from mcp.types import CallToolResult, Tool
 from pydantic import TypeAdapter
 
+from holdfast.ai.openai_agents.mcp_connections import connected, in_step
 from holdfast.ai.steps import tool_step
 from holdfast.ai.strict import in_handler
 
@@ -45,11 +50,16 @@ def make_server_durable(server: MCPServer) -> None:
     tools, result = PydanticTypeSerde(list[Tool]), PydanticTypeSerde(CallToolResult)
 
     async def list_durably(*args: Any, **kwargs: Any) -> list[Tool]:
-        if not in_handler():
+        async def body() -> list[Tool]:
+            await connected(server)
             return await list_tools(*args, **kwargs)
+
+        if not in_handler():
+            return await (body() if in_step() else list_tools(*args, **kwargs))
+
         found: list[Tool] = await tool_step(
             f"mcp list {server.name}",
-            lambda: list_tools(*args, **kwargs),
+            body,
             serde=tools,
             tool="tools/list",
             call_id="",
@@ -60,11 +70,16 @@ def make_server_durable(server: MCPServer) -> None:
     async def call_durably(
         tool_name: str, arguments: dict[str, Any] | None, *args: Any, **kwargs: Any
     ) -> CallToolResult:
-        if not in_handler():
+        async def body() -> CallToolResult:
+            await connected(server)
             return await call_tool(tool_name, arguments, *args, **kwargs)
+
+        if not in_handler():
+            return await (body() if in_step() else call_tool(tool_name, arguments, *args, **kwargs))
+
         answer: CallToolResult = await tool_step(
             f"tool {tool_name}",
-            lambda: call_tool(tool_name, arguments, *args, **kwargs),
+            body,
             serde=result,
             tool=tool_name,
             call_id="",

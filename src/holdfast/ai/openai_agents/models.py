@@ -12,6 +12,7 @@ that broke off in the middle was never seen by the handler.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from copy import copy, deepcopy
 from typing import Any
 
 from agents import Model, ModelProvider, ModelResponse
@@ -54,6 +55,12 @@ class DurableModel(Model):
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
+
+    def __copy__(self) -> DurableModel:
+        return DurableModel(copy(self._inner), self.step_name)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> DurableModel:
+        return DurableModel(deepcopy(self._inner, memo), self.step_name)
 
     @property
     def provider(self) -> str:

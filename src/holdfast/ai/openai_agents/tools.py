@@ -26,6 +26,7 @@ from agents.exceptions import AgentsException
 from agents.tool_context import ToolContext
 
 from holdfast.ai.openai_agents.journaled import ToolResult, ToolResultSerde
+from holdfast.ai.openai_agents.mcp_connections import enter_step
 from holdfast.ai.steps import tool_step
 from holdfast.ai.strict import in_handler
 from holdfast.sdk.errors import (
@@ -178,6 +179,7 @@ def _journaled(tool: FunctionTool, inner: Invoke) -> Invoke:
         call = _for_the_engine(inner, options.retry is not None)
 
         async def body() -> ToolResult:
+            enter_step()
             try:
                 value = await call(ctx, input)
             except Through as through:
