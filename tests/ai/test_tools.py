@@ -13,7 +13,7 @@ import pytest
 
 import holdfast
 from holdfast import Retry, TerminalError, testing
-from holdfast.ai import tool
+from holdfast.ai import Toolbox, tool
 from holdfast.ai.tools import BadArguments
 
 
@@ -188,6 +188,25 @@ def test_cancelling_is_not_the_models_business() -> None:
 def test_parameters_no_model_can_give_are_refused(function: Callable[..., Any]) -> None:
     with pytest.raises(holdfast.UsageError, match="tool_signature"):
         tool(function)
+
+
+def test_a_toolbox_runs_what_it_has_and_says_what_it_has_not() -> None:
+    box = Toolbox(wire, broken)
+    assert [schema["function"]["name"] for schema in box.schemas] == ["wire", "broken"]
+    calls = [asked("wire", '{"to": {"iban": "DE1"}, "usd": 5}'), asked("transfer", "{}"), {"id": None}]
+    known, unknown, nothing = asyncio.run(box.answer(calls))
+    assert '"DE1"' in known["content"]
+    assert unknown == {
+        "role": "tool",
+        "tool_call_id": "call_1",
+        "content": "There is no tool transfer; there are: wire, broken",
+    }
+    assert nothing["content"].startswith("There is no tool None")
+
+
+def test_two_tools_of_one_name_are_refused() -> None:
+    with pytest.raises(holdfast.UsageError, match="tool_name"):
+        Toolbox(wire, wire)
 
 
 def test_errors_for_good_are_not_retried() -> None:

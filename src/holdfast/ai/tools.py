@@ -3,9 +3,10 @@
     @tool
     async def wire_money(to: str, usd: int) -> str: ...
 
-    for call in message.tool_calls:
-        results.append(wire_money.answer(call))
-    messages += await asyncio.gather(*results)
+    tools = Toolbox(wire_money)
+    answer = await acompletion(model, messages, tools=tools.schemas)
+    ...
+    messages += await tools.answer(message.tool_calls)
 
 The frameworks have tools of their own; this is for code that talks to a model directly.
 """
@@ -13,7 +14,7 @@ The frameworks have tools of their own; this is for code that talks to a model d
 import asyncio
 import inspect
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial, update_wrapper
 from typing import Any, Generic, ParamSpec, TypeVar, cast, get_type_hints, overload
 
@@ -157,6 +158,45 @@ class Tool(Generic[P, R]):
                 field.append(msgspec.field(default_factory=partial(_same, parameter.default)))
             fields.append(tuple(field))
         return msgspec.defstruct(self.name, fields, kw_only=True, forbid_unknown_fields=True)
+
+
+class Toolbox:
+    """The tools a model may ask for.
+
+    Raises:
+        UsageError: `tool_name`, two of one name.
+    """
+
+    def __init__(self, *tools: Tool[..., Any]) -> None:
+        self._tools: dict[str, Tool[..., Any]] = {}
+        for one in tools:
+            if one.name in self._tools:
+                raise UsageError("tool_name", f"two tools are called {one.name}; give one of them name=...")
+            self._tools[one.name] = one
+
+    @property
+    def schemas(self) -> list[dict[str, Any]]:
+        """How a model is told of them: `tools` of Chat Completions."""
+        return [one.schema() for one in self._tools.values()]
+
+    async def answer(self, calls: Iterable[Any]) -> list[dict[str, str]]:
+        """Run what a model asked for, at the same time; the messages that tell it what came of it, in order.
+
+        A tool that is not there is told to the model, too. Otherwise as `Tool.answer`.
+
+        Args:
+            calls: of one answer of the model.
+        """
+        return list(await asyncio.gather(*(self._answer(call) for call in calls)))
+
+    async def _answer(self, call: Any) -> dict[str, str]:
+        name = _get(_get(call, "function"), "name")
+        found = self._tools.get(name) if isinstance(name, str) else None
+        if found is not None:
+            return await found.answer(call)
+        there = ", ".join(self._tools) or "none"
+        content = bounded_text(f"There is no tool {name}; there are: {there}", ERROR_BYTES_MAX)
+        return {"role": "tool", "tool_call_id": str(_get(call, "id") or ""), "content": content}
 
 
 class BadArguments(Exception):

@@ -1,14 +1,15 @@
 """An agent loop written by hand with LiteLLM: two tools at once, one more, a last word."""
 
-import asyncio
 import os
+from datetime import timedelta
 from typing import Any
 
 import holdfast
-from holdfast.ai import tool
+from holdfast.ai import Toolbox, approval, tool
 from holdfast.ai.litellm import acompletion
 from tests.ai.effects import ran
 
+APPROVAL_S = float(os.environ.get("APPROVAL_S", "3600"))
 claims = holdfast.Service("Claims", retry=holdfast.InvocationRetry(initial_interval=0.02, max_interval=0.2))
 
 
@@ -33,7 +34,7 @@ async def pay(amount: int) -> str:
     return "paid"
 
 
-TOOLS = {made.name: made for made in (look_up, check_fraud, pay)}
+tools = Toolbox(look_up, check_fraud, pay)
 
 
 @claims.handler()
@@ -46,16 +47,22 @@ async def decide(ctx: holdfast.Context, claim: str) -> str:
         answer = await acompletion(
             "openai/gpt-scripted",
             messages,
-            tools=[made.schema() for made in TOOLS.values()],
+            tools=tools.schemas,
             api_base=os.environ["OPENAI_BASE_URL"],
         )
         message = answer.choices[0].message
         messages.append(message)
         if not message.tool_calls:
             return str(message.content)
-        messages += await asyncio.gather(
-            *(TOOLS[call.function.name].answer(call) for call in message.tool_calls)
-        )
+        messages += await tools.answer(message.tool_calls)
+
+
+@claims.handler()
+async def pay_if_allowed(ctx: holdfast.Context, amount: int) -> str:
+    decision = await approval(f"pay {amount} EUR", timeout=timedelta(seconds=APPROVAL_S))
+    if decision:
+        await pay(amount)
+    return f"{decision.outcome} {decision.by}".strip()
 
 
 app = holdfast.app(claims)
