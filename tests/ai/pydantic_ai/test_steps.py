@@ -287,3 +287,48 @@ def test_a_runs_timeout_is_durable() -> None:
     output, _, took = ask_timed(limited, always_replay=True)
     assert output == "timed out"
     assert 60 <= took.total_seconds() < 120
+
+
+def test_two_runs_at_once_in_one_handler() -> None:
+    agent, told, ran = three_calls(0.02, 0.01)
+
+    async def both(message: str) -> list[str]:
+        results = await asyncio.gather(agent.run("one"), agent.run("two"))
+        return [result.output for result in results]
+
+    output, journal = ask(both, always_replay=True)
+    assert output == ["a; b", "a; b"]
+    assert (told.requests, sorted(ran)) == (4, ["a", "a", "b", "b"])
+    assert steps(journal) == ["told", "told", *["tool wait"] * 4, "told", "told"]
+
+
+def test_a_cancelled_invocation_cancels_the_run_and_what_it_waits_for() -> None:
+    agent = Agent(Told(("nap", {}), ("doze", {})).model(), name="claims", capabilities=[Durable()])
+    ended: list[str] = []
+
+    @agent.tool_plain(metadata={"holdfast": False})
+    async def nap() -> str:
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            ended.append("nap")
+        return "napped"
+
+    @agent.tool_plain
+    async def doze() -> str:
+        await asyncio.sleep(0)
+        return "dozed"
+
+    async def guarded(message: str) -> str:
+        try:
+            return (await agent.run(message)).output
+        except holdfast.InvocationCancelled:
+            return "cancelled"
+
+    async def cancel(env: Harness) -> None:
+        await env.settle()
+        await env.cancel(env.invocations()[-1])
+
+    output, _ = ask(guarded, meanwhile=cancel)
+    assert output == "cancelled"
+    assert ended == ["nap"]

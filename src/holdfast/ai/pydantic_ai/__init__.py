@@ -20,7 +20,14 @@
 
 Each model request and each tool call is one step, named by the model and by `tool <name>`. Tools that the
 model asks for together run side by side. Providers are retried by the engine, as they ask for it
-(`Retry-After`), and not by their clients. Outside a handler the agent is what it is without `Durable`.
+(`Retry-After`), and not by their clients; what they refuse for good (400, 401, ...) ends the invocation, and
+so does a limit of the agent's own, `UsageLimitExceeded`. Tools of MCP servers are steps as well, and so is
+listing them. Outside a handler the agent is what it is without `Durable`.
+
+A tool that must be approved waits as `holdfast.ai.approval` does; the journal's step `ask <tool>` has the id:
+
+    curl localhost:8080/restate/awakeables/$ID/resolve --json true
+    curl localhost:8080/restate/awakeables/$ID/resolve --json '{"approved": false, "reason": "too much"}'
 
 A tool says how it is run in its metadata, `@agent.tool(metadata={"holdfast": ...})`:
 

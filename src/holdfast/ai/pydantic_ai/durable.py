@@ -18,6 +18,7 @@ from pydantic_ai.durable_exec import (
 from pydantic_ai.exceptions import UserError
 from pydantic_ai.messages import ToolCallPart
 from pydantic_ai.models import Model, ModelResolutionContext, infer_model
+from pydantic_ai.models.instrumented import InstrumentedModel
 from pydantic_ai.run import AgentRunResult
 from pydantic_ai.tools import (
     AgentDepsT,
@@ -167,6 +168,9 @@ class Durable(BaseDurabilityCapability[AgentDepsT]):
         try:
             return super()._find_model_id(model)
         except UserError:
+            # Spans are made around what is found here, so not around a model that makes them, too.
+            while isinstance(model, InstrumentedModel):
+                model = model.wrapped
             model_id = f"instance {id(model)}"
             self._instances[model_id] = model
             return model_id
