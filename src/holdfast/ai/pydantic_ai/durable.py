@@ -13,6 +13,7 @@ from pydantic_ai.durable_exec import (
     JSON_CODEC,
     BaseDurabilityCapability,
     DurabilityEngineSpec,
+    DurableOperationBackend,
     conversation_id_from_run_id,
 )
 from pydantic_ai.exceptions import UserError
@@ -47,7 +48,7 @@ EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 """Where the handler's time begins, which has no date of its own."""
 
 INFERRED_MAX = 64
-"""Models kept that were named by a text."""
+"""Models kept that were named by a text, and as many of what is bound to a model."""
 
 _resolving: ContextVar[bool] = ContextVar("holdfast_resolving_model", default=False)
 """Whether a step is looking for the model that it will ask."""
@@ -103,6 +104,7 @@ class Durable(BaseDurabilityCapability[AgentDepsT]):
         self._approval_timeout = approval_timeout
         self._notify = notify
         self._inferred: dict[str, Model] = {}
+        self._model_operations: dict[tuple[str | None, str], Any] = {}
         self._instances: WeakValueDictionary[str, Model] = WeakValueDictionary()
 
     # What the engine is, for the base.
@@ -141,6 +143,22 @@ class Durable(BaseDurabilityCapability[AgentDepsT]):
             self._models_by_id = dict(self._extra_models)
         else:
             super()._bind_models(agent)
+
+    def _bind_to_agent(self, agent: AbstractAgent[AgentDepsT, Any]) -> None:
+        self._model_operations = {}
+        super()._bind_to_agent(agent)
+
+    def _bind_model_operations(
+        self, backend: DurableOperationBackend[Any], *, model_id: str | None, model_name: str
+    ) -> Any:
+        # The base makes them for every request.
+        bound = self._model_operations.get((model_id, model_name))
+        if bound is None:
+            if len(self._model_operations) >= INFERRED_MAX:
+                self._model_operations.clear()
+            bound = super()._bind_model_operations(backend, model_id=model_id, model_name=model_name)
+            self._model_operations[model_id, model_name] = bound
+        return bound
 
     async def resolve_model_id(
         self, ctx: ModelResolutionContext[AgentDepsT], *, model_id: str
