@@ -13,7 +13,7 @@ export const KINDS: { kind: Kind; label: string; about: string }[] = [
   { kind: "sleep", label: "Sleep", about: "durable timers" },
   { kind: "send", label: "Send", about: "messages sent, completions of others" },
   { kind: "state", label: "State", about: "state read and written" },
-  { kind: "io", label: "Input, output", about: "what the handler got and gave" },
+  { kind: "io", label: "In, out", about: "what the handler got and gave" },
 ];
 
 export function kindOf(entry: Entry): Kind {

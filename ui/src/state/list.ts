@@ -10,7 +10,6 @@ import { ApiError, api } from "../api/client";
 import { follow } from "../api/stream";
 import type { InvocationPage, Summary } from "../api/types";
 import { type Filters, filterParameters, matches } from "../lib/filters";
-import { at } from "../lib/format";
 
 const PAGE_ROWS = 100;
 export const ROWS_MAX = 2_000;
@@ -187,6 +186,8 @@ export class InvocationList {
   }
 }
 
+/** By text: the server writes instants in one form, and a busy list is sorted often. */
 function newestFirst(a: Summary, b: Summary): number {
-  return at(b.created_at) - at(a.created_at) || (a.id < b.id ? 1 : -1);
+  if (a.created_at !== b.created_at) return a.created_at < b.created_at ? 1 : -1;
+  return a.id < b.id ? 1 : -1;
 }
