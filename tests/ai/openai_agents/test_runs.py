@@ -361,6 +361,31 @@ def test_a_tool_that_asks_a_person_and_calls_another_handler() -> None:
         ask(forgotten, meanwhile=look)
 
 
+def test_inline_tools_are_coroutines_and_fail_like_handlers() -> None:
+    def plain() -> str:
+        return ""
+
+    with pytest.raises(holdfast.UsageError, match="inline_tool_not_async"):
+        inline(function_tool(plain))
+    with pytest.raises(holdfast.UsageError, match="not_a_function_tool"):
+        inline(plain)  # type: ignore[type-var]
+    with pytest.raises(holdfast.UsageError, match="not_an_agent"):
+        durable(plain)  # type: ignore[type-var]
+
+    tries: list[int] = []
+
+    async def flaky() -> str:
+        tries.append(1)
+        if len(tries) < 3:
+            raise ValueError("not now")
+        return "at last"
+
+    model = asks_for(("flaky", {}))
+    tool = inline(function_tool(flaky, failure_error_function=None))
+    assert ask(durable(Agent(name="a", model=model, tools=[tool])))[0] == "done"
+    assert (len(tries), len(model.calls)) == (3, 2)
+
+
 def test_agents_and_handoffs_made_on_the_way_are_durable() -> None:
     """Method: a handoff that makes its agent when it happens, and a tool added after durable()."""
     ran: list[str] = []

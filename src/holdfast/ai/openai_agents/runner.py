@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from typing import Any, cast
 
 from agents import Agent, Model, RunConfig, RunResult, RunResultStreaming
-from agents.exceptions import AgentsException
+from agents.exceptions import AgentsException, ModelBehaviorError
 from agents.models.multi_provider import MultiProvider
 from agents.run import AgentRunner, get_default_agent_runner, set_default_agent_runner
 from agents.stream_events import StreamEvent
@@ -153,7 +153,9 @@ def final(error: Exception) -> Exception:
             return cause
         if isinstance(cause, TerminalError):
             return _terminal(error, cause)
-        if not isinstance(cause, AgentsException | ValueError):
+        # What the model wrote and pydantic could not read stays as it is written.
+        unreadable = isinstance(error, ModelBehaviorError) and isinstance(cause, ValueError)
+        if not isinstance(cause, AgentsException) and not unreadable:
             return error
         cause = cause.__cause__
     return error

@@ -47,6 +47,9 @@ OPTIONS = "_holdfast_options"
 NO_CONTEXT = ("no_context", "context_in_step")
 """What a body meets that is a step and would have to be in the handler."""
 
+_SYNC = "__agents_sync_function_tool__"
+"""How the SDK marks the invoker of a plain function."""
+
 _HANDLED = "_function_tool_default_failure_handled"
 """Where the SDK notes on a tool's context that the result is its own words for a failure."""
 
@@ -69,8 +72,17 @@ def inline(tool: T) -> T:
 
     Above `@function_tool`: `@inline`. In it `holdfast.current()` is the context: to ask a person, to call
     other handlers, to run several steps.
+
+    Raises:
+        UsageError: `inline_tool_not_async`; `not_a_function_tool`.
     """
-    setattr(_checked(tool, "inline"), OPTIONS, ToolOptions(inline=True))
+    if getattr(_checked(tool, "inline").on_invoke_tool, _SYNC, False):
+        raise UsageError(
+            "inline_tool_not_async",
+            f"the tool {tool.name} is inline and a plain function: the SDK would run it in a thread, where "
+            "there is no context. Make it `async def`, or leave out @inline to have it run as a step",
+        )
+    setattr(tool, OPTIONS, ToolOptions(inline=True))
     return tool
 
 
