@@ -1,4 +1,4 @@
-"""How the built files of the UI are served: which file a path means, what may be cached, what a page may do."""
+"""How the built files of the UI are served: which file a path means, what is cached, what a page may do."""
 
 from __future__ import annotations
 
