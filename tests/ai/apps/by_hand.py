@@ -1,15 +1,13 @@
 """An agent loop written by hand with LiteLLM: two tools at once, one more, a last word."""
 
 import os
-from datetime import timedelta
 from typing import Any
 
 import holdfast
-from holdfast.ai import Toolbox, approval, tool
+from holdfast.ai import Toolbox, tool
 from holdfast.ai.litellm import acompletion
 from tests.ai.effects import ran
 
-APPROVAL_S = float(os.environ.get("APPROVAL_S", "3600"))
 claims = holdfast.Service("Claims", retry=holdfast.InvocationRetry(initial_interval=0.02, max_interval=0.2))
 
 
@@ -55,14 +53,6 @@ async def decide(ctx: holdfast.Context, claim: str) -> str:
         if not message.tool_calls:
             return str(message.content)
         messages += await tools.answer(message.tool_calls)
-
-
-@claims.handler()
-async def pay_if_allowed(ctx: holdfast.Context, amount: int) -> str:
-    decision = await approval(f"pay {amount} EUR", timeout=timedelta(seconds=APPROVAL_S))
-    if decision:
-        await pay(amount)
-    return f"{decision.outcome} {decision.by}".strip()
 
 
 app = holdfast.app(claims)
