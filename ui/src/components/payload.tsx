@@ -71,7 +71,16 @@ function parsedObject(text: string): Json | undefined {
   }
 }
 
-export function PayloadView({ payload, label, whole }: { payload: Payload; label: string; whole: string }) {
+/** `whole` is where all of it can be had, if anywhere. */
+export function PayloadView({
+  payload,
+  label,
+  whole,
+}: {
+  payload: Payload;
+  label: string;
+  whole: string | null;
+}) {
   const note =
     payload.encoding === "json" ? "JSON" : payload.encoding === "text" ? "text" : "binary, shown as base64";
   return (
@@ -80,9 +89,10 @@ export function PayloadView({ payload, label, whole }: { payload: Payload; label
         {label}
         <span class="detail-note">
           {bytes(payload.bytes)} · {note}
-          {payload.cut && (
+          {payload.cut && " · beginning only"}
+          {payload.cut && whole !== null && (
             <>
-              {" · beginning only · "}
+              {" · "}
               <a href={whole} download>
                 download all
               </a>

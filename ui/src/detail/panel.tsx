@@ -2,7 +2,7 @@
 
 import type { ComponentChildren } from "preact";
 import { api } from "../api/client";
-import type { Entry, Failure } from "../api/types";
+import type { Failure } from "../api/types";
 import { CopyButton } from "../components/basics";
 import { Icon } from "../components/icon";
 import { Code, JsonCode, MaybeJson, PayloadView } from "../components/payload";
@@ -300,6 +300,7 @@ function InvocationDetail({ row, onClose }: { row: LaneRow; onClose: (() => void
   const { branch } = row;
   const summary = branch.summary;
   if (summary === null) return null;
+  const output = branch.entries.findLast((entry) => entry.type === "output");
   const failed = branch.attempts.flatMap((attempt) =>
     attempt.error === null ? [] : [{ ...attempt.error, at: attempt.ended_at ?? attempt.started_at }],
   );
@@ -324,13 +325,13 @@ function InvocationDetail({ row, onClose }: { row: LaneRow; onClose: (() => void
         )}
         {summary.failure !== null && <FailureView failure={summary.failure} />}
         {branch.input !== null && (
-          <PayloadView payload={branch.input} label="Input" whole={api.wholePayload(branch.id, 0, "value")} />
+          <PayloadView payload={branch.input} label="Input" whole={api.wholePayload(branch.id, 0, "input")} />
         )}
         {branch.output !== null && (
           <PayloadView
             payload={branch.output}
             label="Output"
-            whole={api.wholePayload(branch.id, outputIndex(branch.entries), "value")}
+            whole={output === undefined ? null : api.wholePayload(branch.id, output.index, "value")}
           />
         )}
         {failed.length > 0 && <Failures failures={failed} />}
@@ -356,8 +357,4 @@ function InvocationDetail({ row, onClose }: { row: LaneRow; onClose: (() => void
       </div>
     </>
   );
-}
-
-function outputIndex(entries: readonly Entry[]): number {
-  return entries.findLast((entry) => entry.type === "output")?.index ?? 0;
 }

@@ -77,6 +77,7 @@ const TYPE_WORDS: Record<Entry["type"], string> = {
 
 /** (what stands in front in small letters, the name). */
 export function wordsOf(entry: Entry): { verb: string; name: string } {
+  if (isCancellation(entry)) return { verb: "cancellation asked for", name: "" };
   const verb = TYPE_WORDS[entry.type];
   const name = entry.name ?? entry.callee?.target ?? entry.promise ?? entry.signal ?? "";
   if (entry.type === "run") {
@@ -91,8 +92,14 @@ export function wordsOf(entry: Entry): { verb: string; name: string } {
   return { verb, name };
 }
 
+/** Somebody asked the invocation to end. Nobody waited for that: it is told like a signal, and is none. */
+export function isCancellation(entry: Entry): boolean {
+  return entry.type === "signal_wait" && entry.signal === "cancel" && entry.completed_at !== null;
+}
+
 /** Commands that are over the moment they are made; they are points in time, not stretches. */
 export function isPoint(entry: Entry): boolean {
+  if (isCancellation(entry)) return true;
   const kind = kindOf(entry);
   return kind === "state" || kind === "send" || kind === "io" || entry.type === "promise_peek";
 }

@@ -3,10 +3,12 @@
 import type { Attempt, Entry } from "../api/types";
 import type { Branch, InvocationTree } from "../state/tree";
 import { at } from "./format";
-import { isPoint, type Kind, kindOf } from "./kinds";
+import { isCancellation, isPoint, type Kind, kindOf } from "./kinds";
 import type { Stretch } from "./scale";
 
 const DEPTH_MAX = 16;
+/** What unfolds; other entries that are about an invocation only name it. */
+const CALLS: ReadonlySet<Entry["type"]> = new Set(["call", "send", "attach", "output_get"]);
 
 export interface LaneRow {
   type: "lane";
@@ -54,7 +56,7 @@ export function rowsOf(tree: InvocationTree, hidden: ReadonlySet<Kind>): Row[] {
       const kind = kindOf(entry);
       if (hidden.has(kind)) continue;
       const key = entryKey(id, entry.index);
-      const callee = entry.callee?.id ?? null;
+      const callee = CALLS.has(entry.type) ? (entry.callee?.id ?? null) : null;
       const deeper = callee !== null && !above.includes(callee) && depth < DEPTH_MAX ? callee : null;
       const unfolded = deeper !== null && tree.unfolded.value.has(key);
       rows.push({ type: "entry", key, depth: depth + 1, branch, entry, kind, callee: deeper, unfolded });
@@ -67,7 +69,13 @@ export function rowsOf(tree: InvocationTree, hidden: ReadonlySet<Kind>): Row[] {
 
 /** What a handler waits for has no place in the journal, only an index behind all others. */
 function earlierFirst(a: Entry, b: Entry): number {
-  return a.started_at < b.started_at ? -1 : a.started_at > b.started_at ? 1 : a.index - b.index;
+  const from = beginning(a);
+  const other = beginning(b);
+  return from < other ? -1 : from > other ? 1 : a.index - b.index;
+}
+
+function beginning(entry: Entry): string {
+  return isCancellation(entry) && entry.completed_at !== null ? entry.completed_at : entry.started_at;
 }
 
 /** Where the entries of awakeables and signals begin, which have no place in the journal. */
@@ -162,7 +170,7 @@ export function wholeStretch(tree: InvocationTree, now: number): Stretch {
 
 /** From its creation to its completion; what still waits goes on until its invocation's end or now. */
 export function entryStretch(branch: Branch, entry: Entry, now: number): Stretch {
-  const from = at(entry.started_at);
+  const from = at(beginning(entry));
   if (isPoint(entry)) return { from, to: from };
   if (entry.completed_at !== null) return { from, to: Math.max(from, at(entry.completed_at)) };
   const end = branch.summary?.completed_at;

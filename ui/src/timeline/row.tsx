@@ -180,7 +180,7 @@ function EntryBar({ row, scale, margin, axisWidth, now }: Drawing & { row: Entry
   return (
     <>
       <span
-        class={`bar kind-${kind} bar-${entry.state}${pending ? " bar-growing" : ""}`}
+        class={`bar kind-${kind} bar-${stateOf(row)}${pending ? " bar-growing" : ""}`}
         title={title}
         style={{ left: `${margin + left}px`, width: `${width}px` }}
       >
