@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -222,6 +224,26 @@ def test_outside_a_handler_it_is_litellms_own_call() -> None:
         answer, stream = asyncio.run(main(llm))
     assert answer.choices[0].message.content == ANSWER["text"]
     assert type(stream).__name__ == "CustomStreamWrapper"
+
+
+def test_without_litellm_the_import_says_what_to_install() -> None:
+    program = "import sys; sys.modules['litellm'] = None; import holdfast.ai, holdfast.ai.litellm"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert "pip install 'holdfast[litellm]'" in done.stderr.splitlines()[-1]
+
+
+def test_importing_the_core_imports_no_framework() -> None:
+    program = (
+        "import sys, holdfast.ai, holdfast.testing.llm; "
+        "print({'litellm', 'agents', 'pydantic_ai', 'openai', 'httpx', 'pydantic'} & sys.modules.keys())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.strip() == "set()"
 
 
 def test_arguments_are_those_of_litellm() -> None:
