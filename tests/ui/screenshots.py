@@ -49,12 +49,8 @@ def _runs(world: World) -> dict[str, str]:
             "ClaimAgent/settle", {"number": number, "who": who, "amount": amount, "flaky": flaky}
         )
 
-    runs = {
-        "settled": claim("C-1041", "Grace", 950, flaky=2),
-        "broken": world.send("Lab/broken", "the claim has no policy"),
-        "failing": world.send("Lab/failing", "the mail server is down"),
-        "tree": world.send("Lab/tree", 1),
-    }
+    runs = {"settled": claim("C-1041", "Grace", 950, flaky=2)}
+    world.send("Lab/tree", 1)
     wait_until(lambda: world.status(runs["settled"]) == "suspended", "the claim to wait", 60)
     with world.admin() as admin:
         timeline = admin.http.get(f"/invocations/{runs['settled']}/timeline").json()
@@ -69,6 +65,9 @@ def _runs(world: World) -> dict[str, str]:
         world.send(f"Account/{who}/release", 10)
     world.send("Lab/steps", 40)
     wait_until(lambda: world.status(runs["settled"]) == "succeeded", "the claim to be settled", 60)
+    world.serve()
+    world.send("Lab/failing", "the mail server is down")
+    world.send("Lab/broken", "the claim has no policy")
     runs["waiting"] = claim("C-1042", "Ada", 1800, flaky=1)
     wait_until(lambda: world.status(runs["waiting"]) == "suspended", "the claim to wait", 60)
     return runs

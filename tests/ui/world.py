@@ -19,27 +19,36 @@ class World:
 
     def __init__(self, folder: Path) -> None:
         self.server = HoldfastServer(folder)
+        self.folder = folder
+        self.port = 0
+        self.services: list[Process] = []
+
+    def start(self) -> None:
+        self.server.start()
+        self.serve()
+
+    def serve(self) -> None:
+        """Start the service and register it. Where one runs, the new one is another deployment, and newer."""
         self.port = free_port()
-        self.service = Process(
-            "claims",
+        service = Process(
+            f"claims-{len(self.services)}",
             [
                 str(Path(sys.executable).with_name("holdfast")),
                 *("serve", "tests.ui.claims:app", "--port", str(self.port), "--log-level", "error"),
             ],
-            folder / "claims.log",
+            self.folder / "claims.log",
             {"PYTHONPATH": str(ROOT), "PACE": "0.1"},
         )
-
-    def start(self) -> None:
-        self.server.start()
-        self.service.start()
-        self.service.wait_healthy(self._listens)
+        self.services.append(service)
+        service.start()
+        service.wait_healthy(self._listens)
         with self.admin() as admin:
             answer = admin.http.post("/deployments", json={"uri": self.uri})
             assert answer.status_code == 201, answer.text
 
     def stop(self) -> None:
-        self.service.kill9()
+        for service in self.services:
+            service.kill9()
         self.server.stop()
 
     @property
