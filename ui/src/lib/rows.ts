@@ -87,8 +87,8 @@ export function journalIndex(entry: Entry): number | null {
 }
 
 /**
- * Approvals asked for in an attempt that is still connected: the server hears what a handler waits for when it
- * suspends, but the step that asked has said it already.
+ * Approvals asked for in an attempt that is still connected: the server may not hear what a handler waits for before
+ * it suspends, but the step that asked has said it already.
  */
 function unseenApprovals(branch: Branch): Entry[] {
   if (branch.summary === null || branch.summary.completed_at !== null) return [];
