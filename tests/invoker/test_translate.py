@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from holdfast.core import commands as core
 from holdfast.core import model
 from holdfast.core.model import TargetKind
-from holdfast.invoker.translate import Speaker, translate
+from holdfast.invoker.translate import TRANSLATIONS, Speaker
 from holdfast.protocol import messages as wire
 from holdfast.protocol.errors import MalformedMessage
 from holdfast.protocol.framing import ACK_REQUESTED, MessageType, is_command
@@ -29,7 +29,7 @@ def _speaker(version: int) -> Speaker:
 @given(CONTENTS, NEWER_FIELDS, st.sampled_from(["", "name"]))
 def test_outputs(content: bytes, newer: bytes, name: str) -> None:
     body = wire.OutputCommandMessage(name, wire.Value(content)).encode() + newer
-    item = translate(_speaker(7), MessageType.OUTPUT_COMMAND, 0, body)
+    item = TRANSLATIONS[MessageType.OUTPUT_COMMAND](_speaker(7), MessageType.OUTPUT_COMMAND, 0, body)
     decoded = wire.OutputCommandMessage.decode(body).result
     assert isinstance(decoded, wire.Value)
     assert item == core.Output(MessageType.OUTPUT_COMMAND, body, model.Success(decoded.content))
@@ -45,7 +45,9 @@ def test_outputs(content: bytes, newer: bytes, name: str) -> None:
 )
 def test_proposals(content: bytes, newer: bytes, completion_id: int, flags: int, version: int) -> None:
     body = wire.ProposeRunCompletionMessage(completion_id, wire.Value(content)).encode() + newer
-    item = translate(_speaker(version), MessageType.PROPOSE_RUN_COMPLETION, flags, body)
+    item = TRANSLATIONS[MessageType.PROPOSE_RUN_COMPLETION](
+        _speaker(version), MessageType.PROPOSE_RUN_COMPLETION, flags, body
+    )
     decoded = wire.ProposeRunCompletionMessage.decode(body)
     assert isinstance(decoded.result, wire.Value)
     ack = bool(flags) and version == 7
@@ -64,4 +66,4 @@ def test_no_command_is_stored_that_cannot_be_read(type_: MessageType) -> None:
     target = model.Target("S", "h", "k", kind)
     speaker = cast(Speaker, SimpleNamespace(version=7, held=None, invocation=SimpleNamespace(target=target)))
     with pytest.raises(MalformedMessage):
-        translate(speaker, type_, 0, b"\x00")
+        TRANSLATIONS[type_](speaker, type_, 0, b"\x00")

@@ -13,6 +13,7 @@ from holdfast.protocol.framing import (
     encode_frame,
     is_command,
     is_notification,
+    whole_frames,
 )
 from holdfast.protocol.messages import MESSAGE_TYPES
 from protocol.vectors import captured_frames
@@ -31,6 +32,18 @@ def test_cuts_do_not_matter(sent: list[tuple[int, int, bytes]], data: st.DataObj
         received += decoder.feed(stream[start:stop])
     assert received == sent
     assert decoder.pending_bytes == 0
+
+
+@given(st.lists(frames, max_size=8), st.integers(0, 60))
+def test_a_chunk_of_whole_frames_needs_no_decoder(sent: list[tuple[int, int, bytes]], cut: int) -> None:
+    """Goal: the short way says what the decoder says, and leaves everything unfinished or large to it."""
+    stream = b"".join(encode_frame(type_, body, flags) for type_, flags, body in sent)
+    assert whole_frames(stream, 40) == sent
+    large = [body for _, _, body in sent if len(body) > 20]
+    assert whole_frames(stream, 20) == (None if large else sent)
+    decoder = FrameDecoder()
+    decoded = decoder.feed(stream[:-cut])
+    assert whole_frames(stream[:-cut], 40) == (None if decoder.pending_bytes else decoded)
 
 
 def test_a_captured_stream_cut_at_every_byte_and_fed_byte_by_byte() -> None:

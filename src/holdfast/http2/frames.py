@@ -73,12 +73,12 @@ FRAME_BYTES_LIMIT: Final = 2**24 - 1
 STREAM_ID_LIMIT: Final = 2**31 - 1
 HEADER_BYTES: Final = 9
 
-_HEADER = Struct(">HBBBI")  # length as 16 + 8 bits, kind, flags, stream id
+_HEADER = Struct(">IBI")  # length and kind as 24 + 8 bits, flags, stream id
 _header = _HEADER.pack
 _read_header = _HEADER.unpack_from
 _SETTING = Struct(">HI")
 _U32 = Struct(">I")
-_HEADER_AND_U32 = Struct(">HBBBII")
+_HEADER_AND_U32 = Struct(">IBII")
 
 Frame = tuple[int, int, int, bytes]
 
@@ -125,32 +125,32 @@ class FrameReader:
             data = self._rest + data
         end = len(data)
         frames: list[Frame] = []
-        position = 0
-        while end - position >= 9:
-            high, low, kind, flags, stream_id = _read_header(data, position)
-            size = high << 8 | low
-            if size > self._frame_bytes_max:
-                self.oversized = data[position : position + 9]
+        add, size_max = frames.append, self._frame_bytes_max
+        position, payload = 0, 9  # where a frame and its payload begin
+        while payload <= end:
+            word, flags, stream_id = _read_header(data, position)
+            size = word >> 8
+            if size > size_max:
+                self.oversized = data[position:payload]
                 self._rest = b""
                 return frames
-            stop = position + 9 + size
+            stop = payload + size
             if stop > end:
                 break
-            frames.append((kind, flags, stream_id & 0x7FFFFFFF, data[position + 9 : stop]))
-            position = stop
+            add((word & 0xFF, flags, stream_id & 0x7FFFFFFF, data[payload:stop]))
+            position, payload = stop, stop + 9
         self._rest = data[position:] if position < end else b""
         return frames
 
 
 def frame_header(size: int, kind: int, flags: int, stream_id: int) -> bytes:
     """The nine bytes in front of a payload of `size` bytes."""
-    return _header(size >> 8, size & 0xFF, kind, flags, stream_id)
+    return _header(size << 8 | kind, flags, stream_id)
 
 
 def frame(kind: int, flags: int, stream_id: int, payload: bytes = b"") -> bytes:
     """One whole frame."""
-    size = len(payload)
-    return _header(size >> 8, size & 0xFF, kind, flags, stream_id) + payload
+    return _header(len(payload) << 8 | kind, flags, stream_id) + payload
 
 
 def headers_frames(stream_id: int, block: bytes, end_stream: bool, frame_bytes_max: int) -> bytes:
@@ -158,7 +158,7 @@ def headers_frames(stream_id: int, block: bytes, end_stream: bool, frame_bytes_m
     flags = FLAG_END_STREAM if end_stream else 0
     size = len(block)
     if size <= frame_bytes_max:
-        return _header(size >> 8, size & 0xFF, HEADERS, flags | FLAG_END_HEADERS, stream_id) + block
+        return _header(size << 8 | HEADERS, flags | FLAG_END_HEADERS, stream_id) + block
     parts = [frame(HEADERS, flags, stream_id, block[:frame_bytes_max])]
     for start in range(frame_bytes_max, size, frame_bytes_max):
         last = start + frame_bytes_max >= size
@@ -177,12 +177,12 @@ SETTINGS_ACK: Final = frame(SETTINGS, FLAG_ACK, 0)
 
 def window_update_frame(stream_id: int, increment: int) -> bytes:
     """WINDOW_UPDATE; stream 0 is the connection."""
-    return _HEADER_AND_U32.pack(0, 4, WINDOW_UPDATE, 0, stream_id, increment)
+    return _HEADER_AND_U32.pack(4 << 8 | WINDOW_UPDATE, 0, stream_id, increment)
 
 
 def rst_stream_frame(stream_id: int, code: int) -> bytes:
     """RST_STREAM with an error code."""
-    return _HEADER_AND_U32.pack(0, 4, RST_STREAM, 0, stream_id, code)
+    return _HEADER_AND_U32.pack(4 << 8 | RST_STREAM, 0, stream_id, code)
 
 
 def goaway_frame(last_stream_id: int, code: int, debug: bytes = b"") -> bytes:

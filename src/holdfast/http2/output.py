@@ -36,9 +36,9 @@ class Output:
         "_paused",
         "_pieces",
         "_ready",
-        "_waiting",
         "budget",
         "frame_bytes_max",
+        "waiting",
         "window",
     )
 
@@ -47,7 +47,8 @@ class Output:
         self._pieces: list[bytes] = []
         self._announced = False
         self._paused = False
-        self._waiting: dict[Pumped, None] = {}
+        self.waiting: dict[Pumped, None] = {}
+        """Streams that wait for room, in the order of arrival."""
         self.budget = OUTPUT_BYTES_MAX
         self.window = WINDOW_BYTES_DEFAULT
         """What the peer grants the connection; the streams charge it."""
@@ -82,7 +83,7 @@ class Output:
         self._announced = False
         if not self._paused:
             self.budget = OUTPUT_BYTES_MAX
-            if self._waiting:
+            if self.waiting:
                 self.pump_waiting()
         return data
 
@@ -105,22 +106,22 @@ class Output:
         """The peer granted more: use it, and return the window it granted in all."""
         self.window += increment
         window = self.window
-        if self._waiting:
+        if self.waiting:
             self.pump_waiting()
         return window
 
     def wait_for_room(self, stream: Pumped) -> None:
         """Note that a stream has bytes the connection has no room for."""
-        self._waiting[stream] = None
+        self.waiting[stream] = None
 
     def forget(self, stream: Pumped) -> None:
         """The stream is closed."""
-        self._waiting.pop(stream, None)
+        self.waiting.pop(stream, None)
 
     def pump_waiting(self) -> None:
         """Give the waiting streams what room there is; one that is cut short goes to the end of the line."""
-        for stream in list(self._waiting):
+        for stream in list(self.waiting):
             if self.window <= 0 or self.budget <= 0:
                 return
-            del self._waiting[stream]
+            del self.waiting[stream]
             stream.pump()

@@ -126,6 +126,8 @@ class SendingStream:
     def drop(self) -> None:
         """Close for good; what is queued is never sent."""
         self.closed = True
-        self.queued = 0
-        self._pieces = []
-        self._output.forget(self)
+        if self.queued:
+            self.queued = 0
+            self._pieces = []
+        if self._output.waiting:
+            self._output.forget(self)

@@ -20,12 +20,11 @@ from holdfast.invoker import failures
 from holdfast.invoker.failures import Refusal
 from holdfast.invoker.http.api import Stream, TransportFailure
 from holdfast.invoker.pushes import Push
-from holdfast.invoker.translate import Callees, translate
+from holdfast.invoker.translate import TRANSLATIONS, Callees, unexpected
 from holdfast.partition.loop import PartitionLoop
 from holdfast.protocol.errors import ProtocolError
-from holdfast.protocol.framing import FrameDecoder, MessageType, encode_frame
+from holdfast.protocol.framing import FrameDecoder, MessageType, encode_frame, whole_frames
 from holdfast.protocol.messages import ErrorMessage, ProposeRunCompletionAckMessage, StepMetadataMessage
-from holdfast.protocol.versions import content_type_of
 
 ERROR_BODY_BYTES_MAX = 2_048
 UNSENT_BYTES_MAX = 64 * 1024 * 1024
@@ -73,6 +72,7 @@ class Attempt:
     __slots__ = (
         "_decoder",
         "_headers",
+        "_message_bytes_max",
         "_refused_body",
         "_runner",
         "_spoke",
@@ -122,7 +122,8 @@ class Attempt:
         self.version = push.version
         self.id_text = id_text
         self.known = 0
-        self._decoder = FrameDecoder(message_bytes_max)
+        self._message_bytes_max = message_bytes_max
+        self._decoder: FrameDecoder | None = None
         self._status = 0
         self._spoke = False
         self._headers = _NO_HEADERS
@@ -227,7 +228,7 @@ class Attempt:
             # Refused. Some servers end their answer only when the request has ended.
             self.close_input()
             return
-        expected = content_type_of(self.version)
+        expected = self.push.content_type
         found = headers.get("content-type")
         if found != expected:
             self.fail(
@@ -248,11 +249,22 @@ class Attempt:
         items: list[Item] = []
         final = False
         try:
-            for type_, flags, body in self._decoder.feed(data):
+            frames = whole_frames(data, self._message_bytes_max) if self._decoder is None else None
+            if frames is None:
+                if self._decoder is None:
+                    self._decoder = FrameDecoder(self._message_bytes_max)
+                frames = self._decoder.feed(data)
+            for type_, flags, body in frames:
                 if type_ == _AWAITING_ON:
                     self.awaiting = body
                     continue
-                item = self._error(body) if type_ == _ERROR else translate(self, type_, flags, body)
+                translation = TRANSLATIONS.get(type_)
+                if translation is not None:
+                    item = translation(self, type_, flags, body)
+                elif type_ == _ERROR:
+                    item = self._error(body)
+                else:
+                    raise unexpected(type_)
                 if item is not None:
                     items.append(item)
                     if type_ in _FINAL_TYPES:

@@ -36,6 +36,8 @@ class Push:
     version: int
     path: str
     headers: PreparedHeaders
+    content_type: str
+    """Of both directions."""
 
 
 class Pushes:
@@ -90,4 +92,4 @@ class Pushes:
             ]
         )
         path = f"/invoke/{quote(handler.service)}/{quote(handler.name)}"
-        return Push(handler, deployment, version, path, headers)
+        return Push(handler, deployment, version, path, headers, content_type)

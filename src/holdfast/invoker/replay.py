@@ -14,6 +14,8 @@ from holdfast.protocol.wire import varint
 _START = MessageType.START.value
 _SERVICE: Final = TargetKind.SERVICE
 _PARTIAL_SEED = b"\x28\x01\x48"
+_PLAIN_START_BYTES = 70
+"""A plain Start without its two numbers: id, printable id, their tags and lengths, partial state."""
 
 
 def opening(
@@ -68,13 +70,20 @@ def plain_opening(invocation: Invocation, id_text: str, frames: Sequence[tuple[i
         or not seed
     ):
         return None
-    # id, printable id, known entries, partial state, random seed
-    known = varint(len(frames)) + _PARTIAL_SEED + varint(seed)
-    start = b"\n\x18" + invocation.id + b"\x12\x26" + id_text.encode() + b"\x18" + known
-    parts = [pack_header(_START, 0, len(start)), start]
+    known, random = varint(len(frames)), varint(seed)
+    parts = [
+        pack_header(_START, 0, _PLAIN_START_BYTES + len(known) + len(random)),
+        b"\n\x18",
+        invocation.id,
+        b"\x12\x26",
+        id_text.encode(),
+        b"\x18",
+        known,
+        _PARTIAL_SEED,
+        random,
+    ]
     for type_, body in frames:
-        parts.append(pack_header(type_, 0, len(body)))
-        parts.append(body)
+        parts += (pack_header(type_, 0, len(body)), body)
     return b"".join(parts)
 
 

@@ -3,8 +3,11 @@
 Preconditions (an unknown callee, state in a plain service, a key where none belongs) are refused here: the
 command is not stored and the attempt fails, to be retried, since a new deployment may make it right.
 
-`translate` is the door, and the table at the end sends each type to its function: they take the attempt,
-message type, flags and body.
+`TRANSLATIONS`, at the end, is the door: each type's function takes the attempt, message type, flags and body,
+gives the item that the frame means (None for hints), and raises
+
+    Refusal         a precondition failed
+    ProtocolError   the body cannot be read
 """
 
 from __future__ import annotations
@@ -90,20 +93,11 @@ class Speaker(Holder, Protocol):
         ...
 
 
-def translate(of: Speaker, type_: int, flags: int, body: bytes) -> core.Item | None:
-    """The item a frame means; None for hints.
-
-    Raises:
-        Refusal: a precondition failed, or a frame only the server may send.
-        ProtocolError: the body cannot be read.
-    """
-    translation = _TRANSLATIONS.get(type_)
-    if translation is None:
-        raise Refusal(
-            failures.PROTOCOL,
-            f"unexpected message type {type_:#06x}: only the server sends it, or nobody",
-        )
-    return translation(of, type_, flags, body)
+def unexpected(type_: int) -> Refusal:
+    """What to raise for a frame that nobody translates."""
+    return Refusal(
+        failures.PROTOCOL, f"unexpected message type {type_:#06x}: only the server sends it, or nobody"
+    )
 
 
 # ------------------------------------------------------------ plain and control
@@ -408,4 +402,5 @@ _OF_TYPE: dict[MessageType, _Translation] = {
     MessageType.GET_INVOCATION_OUTPUT_COMMAND: _get_output,
     MessageType.COMPLETE_AWAKEABLE_COMMAND: _complete_awakeable,
 }
-_TRANSLATIONS: dict[int, _Translation] = {type_.value: translate for type_, translate in _OF_TYPE.items()}
+TRANSLATIONS: dict[int, _Translation] = {type_.value: translate for type_, translate in _OF_TYPE.items()}
+"""By plain number, since it is asked for every frame."""

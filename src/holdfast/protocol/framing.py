@@ -104,6 +104,25 @@ def encode_frame(type_: int, body: bytes, flags: int = 0) -> bytes:
     return pack_header(type_, flags, len(body)) + body
 
 
+def whole_frames(data: bytes, max_message_bytes: int) -> list[tuple[int, int, bytes]] | None:
+    """The frames of a chunk that is whole frames and nothing else, as `FrameDecoder.feed` gives them.
+
+    None for a chunk with an unfinished frame or one that is too large: those are for a `FrameDecoder`. Most
+    streams never need one.
+    """
+    frames: list[tuple[int, int, bytes]] = []
+    end = len(data)
+    start, content = 0, HEADER_BYTES
+    while content <= end:
+        type_, flags, size = _unpack_header(data, start)
+        stop = content + size
+        if stop > end or size > max_message_bytes:
+            return None
+        frames.append((type_, flags, data[content:stop]))
+        start, content = stop, stop + HEADER_BYTES
+    return frames if start == end else None
+
+
 class FrameDecoder:
     """Cuts a byte stream into frames; keeps only an unfinished tail.
 

@@ -91,7 +91,7 @@ class Owner:
     def settings_received(self) -> None:
         self.ready = True
 
-    def stream_closed(self) -> None:
+    def stream_closed(self, idle: bool) -> None:
         self.closed_streams += 1
 
     def going_away(self) -> None:

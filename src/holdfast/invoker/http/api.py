@@ -44,7 +44,8 @@ class StreamListener(Protocol):
     """Hears one stream. Every call is made on the event loop, never from inside `open()` or `write()`."""
 
     def on_response(self, status: int, headers: dict[str, str]) -> None:
-        """The response started; names are lower-case, repeated fields are joined with a comma."""
+        """The response started; names are lower-case, repeated fields are joined with a comma. The dictionary
+        may be kept but not changed: equal responses share it."""
 
     def on_data(self, data: bytes) -> None:
         """A piece of the response body, as it was read."""

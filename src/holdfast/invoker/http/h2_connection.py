@@ -42,6 +42,9 @@ Others are bounded by `open`.
 
 _ANY_KIND: Final = -1
 _PADDED_OR_PRIORITY: Final = frames.FLAG_PADDED | frames.FLAG_PRIORITY
+_PADDED: Final = frames.FLAG_PADDED
+_END_STREAM: Final = frames.FLAG_END_STREAM
+_END_HEADERS: Final = frames.FLAG_END_HEADERS
 
 
 class H2Connection(H2Streams):
@@ -93,9 +96,12 @@ class H2Connection(H2Streams):
         reader = self._reader
         try:
             for kind, flags, stream_id, payload in reader.feed(data):
-                if kind != self._must_come and self._must_come != _ANY_KIND:
+                must_come = self._must_come
+                if must_come != _ANY_KIND and kind != must_come:
                     raise self._wrong_kind()
-                if kind <= frames.CONTINUATION:
+                if not kind:
+                    self._on_data(flags, stream_id, payload)
+                elif kind <= frames.CONTINUATION:
                     handlers[kind](self, flags, stream_id, payload)
             if reader.oversized is not None:
                 self._refuse_oversized(reader.oversized)
@@ -121,23 +127,26 @@ class H2Connection(H2Streams):
         )
 
     def _on_data(self, flags: int, stream_id: int, payload: bytes) -> None:
-        window = self._receive_window - len(payload)
-        if window * 2 <= CONNECTION_WINDOW_BYTES:
-            if window < 0:
-                raise ProtocolViolation(frames.FLOW_CONTROL_ERROR, "DATA beyond the connection's window")
-            self._emit(frames.window_update_frame(0, CONNECTION_WINDOW_BYTES - window))
-            window = CONNECTION_WINDOW_BYTES
-        self._receive_window = window
+        size = len(payload)
+        if size:  # every stream's last frame has none
+            window = self._receive_window - size
+            if window * 2 <= CONNECTION_WINDOW_BYTES:
+                if window < 0:
+                    raise ProtocolViolation(frames.FLOW_CONTROL_ERROR, "DATA beyond the connection's window")
+                self._emit(frames.window_update_frame(0, CONNECTION_WINDOW_BYTES - window))
+                window = CONNECTION_WINDOW_BYTES
+            self._receive_window = window
         stream = self._streams.get(stream_id)
         if stream is None:
             self._closed_stream(stream_id, "DATA")
             return
-        stream.receive_window -= len(payload)
-        if stream.receive_window < 0:
-            raise ProtocolViolation(
-                frames.FLOW_CONTROL_ERROR, f"DATA beyond the window of stream {stream_id}"
-            )
-        if flags & frames.FLAG_PADDED:
+        if size:
+            stream.receive_window = left = stream.receive_window - size
+            if left < 0:
+                raise ProtocolViolation(
+                    frames.FLOW_CONTROL_ERROR, f"DATA beyond the window of stream {stream_id}"
+                )
+        if flags & _PADDED:
             payload = frames.strip_padding(payload)
         if not stream.responded:
             self._fail_stream(stream, "DATA before HEADERS", frames.PROTOCOL_ERROR)
@@ -147,7 +156,7 @@ class H2Connection(H2Streams):
                 stream.listener.on_data(payload)
             except Exception as error:  # the listener's bug, not the connection's
                 self._listener_failed(stream, error)
-        if flags & frames.FLAG_END_STREAM:
+        if flags & _END_STREAM:
             self._on_remote_end(stream)
         elif stream.receive_window * 2 <= STREAM_WINDOW_BYTES and not (
             stream.reading_paused or stream.closed
@@ -173,7 +182,7 @@ class H2Connection(H2Streams):
 
     def _on_headers(self, flags: int, stream_id: int, payload: bytes) -> None:
         part = frames.headers_block(flags, payload) if flags & _PADDED_OR_PRIORITY else payload
-        if flags & frames.FLAG_END_HEADERS:
+        if flags & _END_HEADERS:
             self._on_block(flags, stream_id, part)
             return
         self._closed_stream(stream_id, "HEADERS")
@@ -196,7 +205,7 @@ class H2Connection(H2Streams):
         if stream is None:
             self._closed_stream(stream_id, "HEADERS")
             return
-        ends = flags & frames.FLAG_END_STREAM
+        ends = flags & _END_STREAM
         if stream.responded:
             if status or not ends:
                 self._fail_stream(
@@ -214,7 +223,7 @@ class H2Connection(H2Streams):
         else:
             stream.responded = True
             try:
-                stream.listener.on_response(status, headers.copy())
+                stream.listener.on_response(status, headers)
             except Exception as error:  # the listener's bug, not the connection's
                 self._listener_failed(stream, error)
         if ends:

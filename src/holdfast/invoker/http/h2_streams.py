@@ -31,8 +31,8 @@ class ConnectionOwner(Protocol):
     def settings_received(self) -> None:
         """The peer's first SETTINGS are known: streams may be opened."""
 
-    def stream_closed(self) -> None:
-        """One stream fewer."""
+    def stream_closed(self, idle: bool) -> None:
+        """One stream fewer; `idle`: it was the last open one."""
 
     def going_away(self) -> None:
         """No further streams on this connection (GOAWAY)."""
@@ -130,9 +130,10 @@ class H2Streams:
 
     def _forget(self, stream: H2Stream) -> StreamListener:
         """Drop a stream that is closed on both sides; its listener is returned for the last call."""
-        del self._streams[stream.stream_id]
+        streams = self._streams
+        del streams[stream.stream_id]
         listener = stream.detach()
-        self._owner.stream_closed()
+        self._owner.stream_closed(not streams)
         return listener
 
     def ping(self) -> None:

@@ -145,8 +145,8 @@ class H2Transport(asyncio.Protocol):
             self.ready.set_result(None)
         self._owner.room_made()
 
-    def stream_closed(self) -> None:
-        if not self._connection.open_streams:
+    def stream_closed(self, idle: bool) -> None:
+        if idle:
             self._idle_since = self._loop.time()
             if self._connection.draining:
                 self._loop.call_soon(self.close, "drained")

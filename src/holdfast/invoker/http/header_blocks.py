@@ -175,7 +175,7 @@ class ResponseDecoder:
         self.stateless = True
 
     def decode(self, block: bytes) -> ResponseHead:
-        """Status and headers of a block. The dictionary is shared: copy before handing it out.
+        """Status and headers of a block. The dictionary is shared: nobody changes it.
 
         Raises:
             ProtocolViolation: COMPRESSION_ERROR.
