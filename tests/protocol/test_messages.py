@@ -29,7 +29,7 @@ from holdfast.protocol.messages import (
     Value,
     Void,
 )
-from holdfast.protocol.state_commands import encode_input, input_content
+from holdfast.protocol.state_commands import InputHeaders, encode_input, input_content
 from holdfast.protocol.wire import varint
 from protocol.strategies import MESSAGE_CLASSES, any_message, message_of
 from protocol.vectors import CapturedFrame, captured_frames
@@ -269,6 +269,7 @@ def test_the_short_way_to_write_an_input_agrees_with_the_message(
     for _ in range(2):  # from nothing, and from what is remembered
         message = InputCommandMessage(tuple(headers), value=Value(content))
         assert encode_input(headers, content) == message.encode()
+        assert encode_input(InputHeaders(headers), content) == message.encode()
 
 
 @given(

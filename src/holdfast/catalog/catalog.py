@@ -92,8 +92,8 @@ class Catalog:
         return None if id_ is None else self._of_deployment[id_][name]
 
     def service_type(self, service: str) -> ServiceType | None:
-        found = self.service(service)
-        return None if found is None else found.type
+        id_ = self._contents.latest.get(service)
+        return None if id_ is None else self._of_deployment[id_][service].type
 
     def service_names(self) -> list[str]:
         """Names of all services that can be called, sorted."""

@@ -8,13 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
 
-from holdfast.core.model import Retention, RetryPolicy, TargetKind
+from holdfast.core.model import Retention, RetryPolicy, Target, TargetKind
 from holdfast.invoker.http.api import Endpoint
 from holdfast.protocol.manifest import InputRule, OutputRule, ServiceManifest, ServiceType
-
-_WORKFLOW_RUN: Final = TargetKind.WORKFLOW_RUN  # a plain name: see `core.attempts`
 
 
 class Mode(StrEnum):
@@ -61,12 +58,23 @@ class Handler:
     abort_timeout_ms: int
     enable_lazy_state: bool
     retry: RetryPolicy
+    # What every invocation needs and all share, made once.
+    target: Target = field(init=False, repr=False, compare=False)
+    """Of an invocation without key."""
+    _retentions: tuple[Retention, Retention] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "target", Target(self.service, self.name, None, self.kind))
+        object.__setattr__(self, "_retentions", (self._retention(False), self._retention(True)))
 
     def retention(self, *, idempotent: bool) -> Retention:
         """How long one invocation's result and journal stay. What can be asked for again (a workflow run,
         an idempotent call) keeps its result for its own time and the journal no longer than that; for the
         rest the result stays as long as the journal."""
-        if self.kind is _WORKFLOW_RUN:
+        return self._retentions[idempotent]
+
+    def _retention(self, idempotent: bool) -> Retention:
+        if self.kind is TargetKind.WORKFLOW_RUN:
             completion = self.workflow_retention_ms
         elif idempotent:
             completion = self.idempotency_retention_ms

@@ -36,6 +36,7 @@ from holdfast.ingress.rules import check_input
 from holdfast.ingress.waits import Call, Send, Waits
 from holdfast.partition.api import Engine
 from holdfast.protocol.manifest import ServiceType
+from holdfast.protocol.state_commands import InputHeaders
 
 _log = logging.getLogger(__name__)
 
@@ -78,7 +79,11 @@ class Dispatcher:
         try:
             if self.draining:
                 raise RequestError(503, errors.SHUTTING_DOWN)
-            self._route(exchange)
+            known = self._invocations.get(exchange.target)
+            if known is not None and exchange.method != "OPTIONS":
+                self._invoke(exchange, *known)
+            else:
+                self._route(exchange)
         except RequestError as error:
             exchange.respond(*refusal(error.status, error.message))
         except Exception:
@@ -94,10 +99,6 @@ class Dispatcher:
     def _route(self, exchange: Exchange) -> None:
         if exchange.method == "OPTIONS":
             exchange.respond(200, _preflight(exchange), b"")
-            return
-        known = self._invocations.get(exchange.target)
-        if known is not None:
-            self._invoke(exchange, *known)
             return
         path, _, query = exchange.target.partition("?")
         route = parse_path(path)
@@ -124,7 +125,10 @@ class Dispatcher:
         service_type = catalog.service_type(service)
         if service_type is None:
             raise errors.service_not_found(service)
-        key, name, send = locate(route, service_type)
+        located = route.located
+        if located is None or located[0] is not service_type:
+            located = route.located = locate(route, service_type)
+        _, key, name, send = located
         handler = catalog.handler(service, name)
         if handler is None:
             raise errors.handler_not_found(service, name)
@@ -138,6 +142,7 @@ class Dispatcher:
         if said is None:
             said = _read_headers(exchange.target, exchange.headers)
             if head is not None:
+                said.headers = InputHeaders(said.headers)
                 head.said = said
         idempotency_key, limit_key, delay = said.idempotency_key, said.limit_key, None
         if query:
@@ -165,8 +170,8 @@ class Dispatcher:
                 start_at = engine.now_ms() + delay_ms
         if engine.overloaded or len(self.waits) >= self._limits.concurrent_requests_max:
             raise RequestError(429, errors.OVERLOADED)
-        check_input(handler.input, said.content_type, exchange.body)
-
+        if handler.input is not None:
+            check_input(handler.input, said.content_type, exchange.body)
         request = engine.make_request(
             handler,
             key,

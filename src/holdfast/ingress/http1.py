@@ -88,7 +88,9 @@ class Http1Connection(asyncio.Protocol):
                 self._new_head = head
             elif len(data) - len(head) == known.body_bytes and self._has_room(known.body_bytes):
                 self._site.buffered_bytes += known.body_bytes
-                self._begin(Http1Exchange(self, known, data[len(head) :]))
+                self._current = exchange = Http1Exchange(self, known, data[len(head) :])
+                self._phase = _WAIT
+                self._site.handle(exchange)
                 return
         unfinished = self._arriving if self._in_head else None
         self._chunk_bytes = len(data)

@@ -36,13 +36,19 @@ class Http1Exchange(Exchange):
     __slots__ = ("connection", "keep_alive", "old", "origin", "refused")
 
     def __init__(self, connection: Answers, head: Head | None = None, body: bytes = b"") -> None:
+        # What Exchange's does, without the call: every request is one of these.
         if head is None:
-            super().__init__("", "", [], body)
+            self.method = self.target = ""
+            self.headers = []
             self.origin: str | None = None
         else:
-            super().__init__(head.method, head.target, head.headers, body)
+            self.method = head.method
+            self.target = head.target
+            self.headers = head.headers
             self.origin = head.origin
-            self.head = head
+        self.body = body
+        self.head = head
+        self.waiting = None
         self.connection = connection
         self.keep_alive = True
         self.old = False
@@ -56,21 +62,21 @@ def response_head(
     exchange: Http1Exchange, status: int, fields: Sequence[tuple[str, str]], body_bytes: int, date: str
 ) -> bytes:
     """Status line and headers, with the empty line behind them."""
-    parts = [_STATUS_LINES[status], date, "\r\n"]
+    head = f"{_STATUS_LINES[status]}{date}\r\n"
     for name, value in fields:
-        parts += (name, ": ", value, "\r\n")
+        head += f"{name}: {value}\r\n"
     if exchange.origin is not None:
-        parts.append(
+        head += (
             f"access-control-allow-origin: {exchange.origin}\r\n"
             "access-control-allow-credentials: true\r\n"
             "vary: origin, access-control-request-method, access-control-request-headers\r\n"
         )
     if not exchange.keep_alive:
-        parts.append("connection: close\r\n")
+        head += "connection: close\r\n"
     elif exchange.old:
-        parts.append("connection: keep-alive\r\n")
-    parts.append(f"content-length: {body_bytes}\r\n\r\n")
-    return "".join(parts).encode("latin-1", "replace")
+        head += "connection: keep-alive\r\n"
+    head += f"content-length: {body_bytes}\r\n\r\n"
+    return head.encode() if head.isascii() else head.encode("latin-1", "replace")
 
 
 def field_name(name: bytes) -> str:

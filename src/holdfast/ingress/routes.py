@@ -11,7 +11,7 @@ caller chooses freely (keys, idempotency keys) is decoded; names are matched as 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, TypeAlias
 from urllib.parse import unquote_to_bytes
@@ -38,6 +38,10 @@ _SHAPES = {
 """Below `/restate/`: how many segments there have to be, and what to say when there are not."""
 
 
+Located: TypeAlias = tuple[ServiceType, str | None, str, bool]
+"""For a type of service: key (decoded; None for plain services), handler, and whether it is a send."""
+
+
 class Verb(StrEnum):
     """What is asked about an existing invocation."""
 
@@ -55,6 +59,8 @@ class Invoke:
     rest: list[str]
     send: bool | None = None
     scope: str | None = None
+    located: Located | None = field(default=None, compare=False)
+    """What `locate` found last, for who keeps routes."""
 
 
 @dataclass(slots=True)
@@ -148,8 +154,8 @@ def _restate(segments: list[str]) -> Route:
             raise RequestError(404, NO_ROUTE)
 
 
-def locate(invoke: Invoke, service_type: ServiceType) -> tuple[str | None, str, bool]:
-    """Key (decoded; None for plain services), handler, and whether it is a send.
+def locate(invoke: Invoke, service_type: ServiceType) -> Located:
+    """Finish a route, now that the service's type is known.
 
     Raises:
         RequestError: 400, too few or too many segments for this type, or a key that is not UTF-8.
@@ -165,8 +171,8 @@ def locate(invoke: Invoke, service_type: ServiceType) -> tuple[str | None, str, 
     if len(rest) != count:
         raise RequestError(400, EXPECTED_PATHS if invoke.send is None else EXPECTED_NEWER_PATHS)
     if keyed:
-        return decode(rest[0]), rest[1], send
-    return None, rest[0], send
+        return service_type, decode(rest[0]), rest[1], send
+    return service_type, None, rest[0], send
 
 
 def decode(segment: str) -> str:

@@ -81,7 +81,13 @@ class Wait:
         content_type = output_content_type(None if handler is None else handler.output, body)
         if content_type is not None:
             fields.append(("content-type", content_type))
-        self._respond(200, fields, body)
+        # What `_respond` does, without the call.
+        self._done = True
+        self.watch = None
+        self._waits.discard(self)
+        exchange = self._exchange
+        exchange.waiting = None
+        exchange.respond(200, fields, body)
 
 
 Waits: TypeAlias = set[Wait]

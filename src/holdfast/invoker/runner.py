@@ -177,12 +177,9 @@ class Runner:
         if running is not None and running.number == attempt:
             running.drop()
             self.gone(running)
-        self._free(partition, row, attempt)
+        self.done(partition, row, attempt)
 
     def done(self, partition: PartitionLoop, row: Row, attempt: int) -> None:
-        self._free(partition, row, attempt)
-
-    def _free(self, partition: PartitionLoop, row: Row, attempt: int) -> None:
         key = (partition.index, row)
         if self._slots.get(key) == attempt:
             del self._slots[key]
@@ -210,7 +207,7 @@ class Runner:
             or invocation.activity is not Activity.RUNNING
             or self._draining
         ):
-            self._free(partition, row, number)
+            self.done(partition, row, number)
             return
         self._open(partition, invocation, None)
         partition.changed(row)
@@ -221,43 +218,36 @@ class Runner:
         """Open an attempt; whatever keeps it from opening is an attempt's failure, so that the policy decides
         and no invocation is left without an attempt."""
         try:
-            self._open_attempt(partition, invocation, input_raw)
+            push = self._pushes.of(invocation)
+            if push is None:
+                self._refuse(partition, invocation, _missing(invocation), failures.NO_DEPLOYMENT)
+                return
+            attempt = Attempt(
+                self,
+                partition,
+                invocation,
+                push,
+                encode_invocation_id(invocation.id),
+                self._limits.message_bytes_max,
+                self.time(),
+                self.now_ms(),
+            )
+            key = (partition.index, invocation.row)
+            before = self._attempts.get(key)
+            if before is not None:
+                self._closing.add(before)
+            self._attempts[key] = attempt
+            self._push(attempt, invocation, input_raw)
+        except UnsupportedVersion as error:
+            self._refuse(partition, invocation, str(error), failures.VERSION)
         except Exception as bug:
             log.exception("an attempt could not be opened", invocation=encode_invocation_id(invocation.id))
-            attempt = self._attempts.pop((partition.index, invocation.row), None)
-            if attempt is not None:
-                attempt.drop()
+            opened = self._attempts.pop((partition.index, invocation.row), None)
+            if opened is not None:
+                opened.drop()
             self._refuse(
                 partition, invocation, f"the server could not open the attempt: {bug!r}", failures.SERVER
             )
-
-    def _open_attempt(
-        self, partition: PartitionLoop, invocation: Invocation, input_raw: bytes | None
-    ) -> None:
-        try:
-            push = self._pushes.of(invocation)
-        except UnsupportedVersion as error:
-            self._refuse(partition, invocation, str(error), failures.VERSION)
-            return
-        if push is None:
-            self._refuse(partition, invocation, _missing(invocation), failures.NO_DEPLOYMENT)
-            return
-        attempt = Attempt(
-            self,
-            partition,
-            invocation,
-            push,
-            encode_invocation_id(invocation.id),
-            self._limits.message_bytes_max,
-            self.time(),
-            self.now_ms(),
-        )
-        key = (partition.index, invocation.row)
-        before = self._attempts.get(key)
-        if before is not None:
-            self._closing.add(before)
-        self._attempts[key] = attempt
-        self._push(attempt, invocation, input_raw)
 
     def _push(self, attempt: Attempt, invocation: Invocation, input_raw: bytes | None) -> None:
         """Open the stream with Start and the replay."""

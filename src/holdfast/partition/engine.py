@@ -20,6 +20,7 @@ from holdfast.protocol.ids import keyed_partition_key
 from holdfast.protocol.state_commands import encode_input
 from holdfast.timers.clock import Clock
 
+_NO_ROW = Row(0)
 _WORKFLOW_RUN: Final = TargetKind.WORKFLOW_RUN  # a plain name: see `core.attempts`
 _ACCEPTED_OR_FOUND = (Accepted, Found)
 
@@ -109,9 +110,9 @@ class LocalEngine:
     ) -> StartRequest:
         """See the protocol. `caller` is the partition of a calling handler: a callee that is free to live
         anywhere then lives there, and one whose owner is another gets its row on arrival."""
-        target = Target(handler.service, handler.name, key, handler.kind)
+        target = handler.target if key is None else Target(handler.service, handler.name, key, handler.kind)
         fresh = False
-        row = Row(0)
+        row = _NO_ROW
         if handler.kind is _WORKFLOW_RUN:
             id_ = workflow_id(handler.service, key or "")
         elif idempotency_key is not None:

@@ -38,6 +38,10 @@ TEXTS_KEPT_MAX = 2048
 _texts: dict[bytes, str] = {}
 """Texts of the ids met last: an invocation's is asked for when its attempt opens and when it is answered."""
 
+BEGINNINGS_KEPT_MAX = 256
+_beginnings: dict[int, str] = {}
+"""Texts of the partition keys met last, with what precedes them: an object's ids begin with the same one."""
+
 _RESOURCES = frozenset({"inv", "dp", "sub", "sign", "prom"})
 _VERSION = "1"
 
@@ -65,12 +69,18 @@ def _invocation_text(raw: bytes) -> str:
     if len(raw) != INVOCATION_ID_BYTES:
         raise ValueError(f"an invocation id is {INVOCATION_ID_BYTES} bytes, got {len(raw)}")
     key, low, high = _unpack_invocation_id(raw)
-    a, b = divmod(key, _62_6)
-    pairs = _PAIRS
-    return (
-        f"inv_1{_ALPHABET[a // _62_4]}{pairs[a // _62_2 % _62_2]}{pairs[a % _62_2]}"
-        f"{pairs[b // _62_4]}{pairs[b // _62_2 % _62_2]}{pairs[b % _62_2]}{_digits_22(high << 64 | low)}"
-    )
+    beginning = _beginnings.get(key)
+    if beginning is None:
+        a, b = divmod(key, _62_6)
+        pairs = _PAIRS
+        beginning = (
+            f"inv_1{_ALPHABET[a // _62_4]}{pairs[a // _62_2 % _62_2]}{pairs[a % _62_2]}"
+            f"{pairs[b // _62_4]}{pairs[b // _62_2 % _62_2]}{pairs[b % _62_2]}"
+        )
+        if len(_beginnings) >= BEGINNINGS_KEPT_MAX:
+            _beginnings.clear()
+        _beginnings[key] = beginning
+    return beginning + _digits_22(high << 64 | low)
 
 
 def decode_invocation_id(text: str) -> InvocationId:
