@@ -234,8 +234,8 @@ def test_a_row_says_the_same_however_few_columns_it_takes(
     plain: Invocation, other: Invocation, differs: str | None
 ) -> None:
     """Goal: rows without anything unusual are written in a short form; no field of the rest may get lost, and
-    nothing of the row that was there before may stay. Method: plain invocations with one field, or none, of an
-    arbitrary one, over a row of that arbitrary one."""
+    nothing of the row that was there before may stay. Method: plain invocations with at most one field of an
+    arbitrary one, over the row of that arbitrary one."""
     if differs is not None:
         setattr(plain, differs, getattr(other, differs))
     other.row = plain.row
