@@ -93,6 +93,11 @@ def encode_fields(headers: Headers) -> bytes:
     Raises:
         HeaderError: a name or value HTTP cannot carry.
     """
+    return b"".join(field_parts(headers))
+
+
+def field_parts(headers: Headers) -> list[bytes]:
+    """What `encode_fields` joins, for who joins more than that."""
     parts: list[bytes] = []
     for name, value in headers:
         if not (value.isascii() and value.isprintable()):
@@ -104,4 +109,4 @@ def encode_fields(headers: Headers) -> bytes:
             _LENGTHS[size] if size < 4_096 else integer(size, 7, 0),
             raw,
         )
-    return b"".join(parts)
+    return parts

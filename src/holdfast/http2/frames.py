@@ -74,7 +74,8 @@ STREAM_ID_LIMIT: Final = 2**31 - 1
 HEADER_BYTES: Final = 9
 
 _HEADER = Struct(">IBI")  # length and kind as 24 + 8 bits, flags, stream id
-_header = _HEADER.pack
+pack_header = _HEADER.pack
+"""(length << 8 | kind, flags, stream id) to the nine bytes of a header."""
 _read_header = _HEADER.unpack_from
 _SETTING = Struct(">HI")
 _U32 = Struct(">I")
@@ -145,12 +146,12 @@ class FrameReader:
 
 def frame_header(size: int, kind: int, flags: int, stream_id: int) -> bytes:
     """The nine bytes in front of a payload of `size` bytes."""
-    return _header(size << 8 | kind, flags, stream_id)
+    return pack_header(size << 8 | kind, flags, stream_id)
 
 
 def frame(kind: int, flags: int, stream_id: int, payload: bytes = b"") -> bytes:
     """One whole frame."""
-    return _header(len(payload) << 8 | kind, flags, stream_id) + payload
+    return pack_header(len(payload) << 8 | kind, flags, stream_id) + payload
 
 
 def headers_frames(stream_id: int, block: bytes, end_stream: bool, frame_bytes_max: int) -> bytes:
@@ -158,7 +159,7 @@ def headers_frames(stream_id: int, block: bytes, end_stream: bool, frame_bytes_m
     flags = FLAG_END_STREAM if end_stream else 0
     size = len(block)
     if size <= frame_bytes_max:
-        return _header(size << 8 | HEADERS, flags | FLAG_END_HEADERS, stream_id) + block
+        return pack_header(size << 8 | HEADERS, flags | FLAG_END_HEADERS, stream_id) + block
     parts = [frame(HEADERS, flags, stream_id, block[:frame_bytes_max])]
     for start in range(frame_bytes_max, size, frame_bytes_max):
         last = start + frame_bytes_max >= size

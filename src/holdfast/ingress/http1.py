@@ -86,8 +86,11 @@ class Http1Connection(asyncio.Protocol):
             known = self._site.heads.get(head)
             if known is None:
                 self._new_head = head
-            elif len(data) - len(head) == known.body_bytes and self._has_room(known.body_bytes):
-                self._site.buffered_bytes += known.body_bytes
+            elif (
+                len(data) - len(head) == known.body_bytes
+                and (held := self._site.buffered_bytes + known.body_bytes) <= self._limits.buffered_bytes_max
+            ):
+                self._site.buffered_bytes = held
                 self._current = exchange = Http1Exchange(self, known, data[len(head) :])
                 self._phase = _WAIT
                 self._site.handle(exchange)

@@ -119,7 +119,7 @@ def _proposal(of: Speaker, _: int, flags: int, body: bytes) -> core.Item:
     ack = flags & ACK_REQUESTED != 0 and of.version >= _VERSION_WITH_TREES
     # The usual proposal is 08 id 72 length content.
     usual = len(body) > 3 and body[0] == 0x08 and body[1] < 128 and body[2] == 0x72
-    if usual and (begin := last_chunk(body, 3)):
+    if usual and (begin := 4 if body[3] == len(body) - 4 < 128 else last_chunk(body, 3)):
         item = core.RunProposal(body[1], model.Success(body[begin:]), ack)
     else:
         message = wire.ProposeRunCompletionMessage.decode(body)
@@ -129,7 +129,10 @@ def _proposal(of: Speaker, _: int, flags: int, body: bytes) -> core.Item:
 
 
 def _output(of: Speaker, type_: int, _: int, body: bytes) -> core.Item:
-    # The usual output, a value and nothing else, is 72 length 0a length content.
+    # The usual output, a value and nothing else, is 72 length 0a length content; mostly a short one.
+    size = len(body)
+    if 4 <= size < 130 and body[3] == size - 4 and body[1] == size - 2 and body[:3:2] == b"\x72\x0a":
+        return core.Output(type_, body, model.Success(body[4:]))
     if body[:1] == b"\x72" and (inner := last_chunk(body, 1)) and body[inner : inner + 1] == b"\x0a":
         begin = last_chunk(body, inner + 1)
         if begin:

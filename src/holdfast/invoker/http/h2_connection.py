@@ -45,6 +45,7 @@ _PADDED_OR_PRIORITY: Final = frames.FLAG_PADDED | frames.FLAG_PRIORITY
 _PADDED: Final = frames.FLAG_PADDED
 _END_STREAM: Final = frames.FLAG_END_STREAM
 _END_HEADERS: Final = frames.FLAG_END_HEADERS
+_PLAIN_HEADERS_MASK: Final = _PADDED_OR_PRIORITY | _END_HEADERS
 
 
 class H2Connection(H2Streams):
@@ -101,6 +102,8 @@ class H2Connection(H2Streams):
                     raise self._wrong_kind()
                 if not kind:
                     self._on_data(flags, stream_id, payload)
+                elif kind == 1 and flags & _PLAIN_HEADERS_MASK == _END_HEADERS:
+                    self._on_block(flags, stream_id, payload)
                 elif kind <= frames.CONTINUATION:
                     handlers[kind](self, flags, stream_id, payload)
             if reader.oversized is not None:

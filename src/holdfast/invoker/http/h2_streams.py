@@ -103,23 +103,33 @@ class H2Streams:
             stream_id, listener, output, self._peer_stream_window, STREAM_WINDOW_BYTES, self._forget
         )
         self._streams[stream_id] = stream
-        bodyless = end and not body
-        head = frames.headers_frames(stream_id, block, bodyless, output.frame_bytes_max)
         size = len(body)
         if (
             body
             and size <= output.frame_bytes_max
+            and len(block) <= output.frame_bytes_max
             and size <= self._peer_stream_window
             and size <= output.window
             and size <= output.budget
         ):
             # As nearly always: HEADERS and DATA in one go.
-            flags = frames.FLAG_END_STREAM if end else 0
             stream.send_window -= size
             stream.ending = stream.local_closed = end
-            output.emit_data(head + frames.frame_header(size, frames.DATA, flags, stream_id), body, size)
+            header = frames.pack_header
+            output.emit_data(
+                b"".join(
+                    (
+                        header(len(block) << 8 | frames.HEADERS, frames.FLAG_END_HEADERS, stream_id),
+                        block,
+                        header(size << 8 | frames.DATA, frames.FLAG_END_STREAM if end else 0, stream_id),
+                    )
+                ),
+                body,
+                size,
+            )
             return stream
-        output.emit(head)
+        bodyless = end and not body
+        output.emit(frames.headers_frames(stream_id, block, bodyless, output.frame_bytes_max))
         if bodyless:
             stream.ending = stream.local_closed = True
         elif end:

@@ -22,7 +22,7 @@ from typing import Final
 
 from hpack import Decoder, HPACKError
 
-from holdfast.http2.fields import TABLE_SIZE_ZERO, HeaderError, Headers, encode_fields, integer
+from holdfast.http2.fields import TABLE_SIZE_ZERO, HeaderError, Headers, encode_fields, field_parts, integer
 from holdfast.http2.frames import COMPRESSION_ERROR, ENHANCE_YOUR_CALM, ProtocolViolation
 
 HEADER_LIST_BYTES_MAX: Final = 65_536
@@ -68,9 +68,9 @@ class RequestEncoder:
             HeaderError: the method, path or a header cannot be carried.
         """
         prefix = self._prefixes.get((method, path)) or self._prefix(method, path)
-        if prepared is not None:
-            prefix += prepared.block
-        return prefix + encode_fields(headers) if headers else prefix
+        if not headers:
+            return prefix if prepared is None else prefix + prepared.block
+        return b"".join((prefix, b"" if prepared is None else prepared.block, *field_parts(headers)))
 
     def _prefix(self, method: str, path: str) -> bytes:
         target = request_target(self._base_path, path)
