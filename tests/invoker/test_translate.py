@@ -55,6 +55,17 @@ def test_proposals(content: bytes, newer: bytes, completion_id: int, flags: int,
     assert (decoded.result_completion_id, decoded.result.content) == (completion_id, content)
 
 
+@given(
+    st.text(max_size=8) | st.sampled_from(["n" * n for n in (123, 127, 128, 300)]),
+    NEWER_FIELDS,
+    st.sampled_from([0, 1, 127, 128, 70_000]),
+)
+def test_runs(name: str, newer: bytes, completion_id: int) -> None:
+    body = wire.RunCommandMessage(completion_id, name).encode() + newer
+    item = TRANSLATIONS[MessageType.RUN_COMMAND](_speaker(7), MessageType.RUN_COMMAND, 0, body)
+    assert item == core.Plain(MessageType.RUN_COMMAND, body, completion_id)
+
+
 SENT_BY_SDKS = [type_ for type_ in MessageType if is_command(type_) and type_ != MessageType.INPUT_COMMAND]
 
 

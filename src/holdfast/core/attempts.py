@@ -95,7 +95,7 @@ def _pin(step: Step, invocation: Invocation, record: AttemptReport) -> None:
     An attempt that only failed stored nothing: the next one may go to a newer deployment.
     """
     first = record.items[0]
-    if isinstance(first, AttemptError):
+    if type(first) is AttemptError:
         first.deployment = record.deployment or None
         return
     invocation.deployment = record.deployment

@@ -106,7 +106,7 @@ def append(tables: Tables, invocation: Invocation, notification: Notification, a
     invocation.length = index + 1
     refs = invocation.refs
     if refs is not None:
-        succeeded = not isinstance(notification.result, Failure)
+        succeeded = type(notification.result) is not Failure
         if notification.kind is _SIGNAL:
             refs.signals[notification.ref] = (index, succeeded)
         elif isinstance(notification.ref, int):

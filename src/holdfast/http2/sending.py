@@ -7,7 +7,7 @@ bounds the queue.
 
 from __future__ import annotations
 
-from holdfast.http2.frames import DATA, FLAG_END_STREAM, frame_header
+from holdfast.http2.frames import DATA, FLAG_END_STREAM, frame_header, pack_header
 from holdfast.http2.output import Output
 
 
@@ -64,7 +64,7 @@ class SendingStream:
             and size <= output.frame_bytes_max
         ):
             self.send_window -= size
-            output.emit_data(frame_header(size, DATA, 0, self.stream_id), data, size)
+            output.emit_data(pack_header(size << 8 | DATA, 0, self.stream_id), data, size)
             return
         self._pieces.append(data)
         self.queued += size

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TypeAlias
 
 from holdfast.catalog.model import Handler
-from holdfast.core.model import Completed, Failure, InvocationId, Target, TargetKind
+from holdfast.core.model import Completed, Failure, InvocationId, Success, Target, TargetKind
 from holdfast.core.outcome import Accepted, Answer, Finished, Found, Refused
 from holdfast.ingress.errors import (
     INVOCATION_NOT_FOUND,
@@ -71,7 +71,7 @@ class Wait:
         self, id_text: str, completed: Completed, handler: Handler | None, expires_at: int | None
     ) -> None:
         result = completed.result
-        if isinstance(result, Failure):
+        if not isinstance(result, Success):  # asked this way round: a yes is quick, a no is a search
             self._respond(*failed(id_text, result))
             return
         body = result.value
@@ -114,7 +114,7 @@ class Call(Wait):
     def on_answer(self, answer: Accepted | Refused) -> None:
         if self._done:
             return
-        if isinstance(answer, Refused):
+        if not isinstance(answer, Accepted):
             self.refuse(answer.code, answer.message)
         elif answer.existing and self._handler.kind is TargetKind.WORKFLOW_RUN:
             self.abandon()

@@ -28,7 +28,7 @@ from holdfast.protocol.messages import ErrorMessage, ProposeRunCompletionAckMess
 
 ERROR_BODY_BYTES_MAX = 2_048
 UNSENT_BYTES_MAX = 64 * 1024 * 1024
-_FINAL = (End, Suspend, AttemptError)
+_FINAL = frozenset((End, Suspend, AttemptError))
 # Plain numbers: they are compared with for every frame.
 _AWAITING_ON = MessageType.AWAITING_ON.value
 _ERROR = MessageType.ERROR.value
@@ -282,7 +282,7 @@ class Attempt:
             self._report(items)
             if final:
                 self._end_well()
-            elif isinstance(items[-1], AttemptError):
+            elif type(items[-1]) is AttemptError:
                 self.drop()
                 self._runner.gone(self)
 
@@ -333,7 +333,7 @@ class Attempt:
         self._report([failures.attempt_error(doc_code, message, self.handler.retry, self._runner.jitter())])
 
     def _report(self, items: list[Item]) -> None:
-        if isinstance(items[-1], _FINAL):
+        if type(items[-1]) in _FINAL:
             self.finished = True
         self.partition.submit(
             AttemptReport(

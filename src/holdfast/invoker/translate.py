@@ -104,7 +104,12 @@ def unexpected(type_: int) -> Refusal:
 
 
 def _run(of: Speaker, type_: int, _: int, body: bytes) -> core.Item:
-    completion_id = wire.RunCommandMessage.decode(body).result_completion_id
+    # The usual run is 58 id 62 length name; a name beyond ASCII is left to the decoder, which checks it.
+    size = len(body)
+    if size >= 4 and body[0] == 0x58 and body[2] == 0x62 and body[3] == size - 4 and body.isascii():
+        completion_id = body[1]
+    else:
+        completion_id = wire.RunCommandMessage.decode(body).result_completion_id
     item = core.Plain(type_, body, completion_id)
     return item if of.held is None else with_metadata(of, item, completion_id)
 

@@ -326,7 +326,7 @@ class PartitionLoop:
     def _tell(self, action: Tell) -> None:
         notification = action.notification
         body = encode_notification(notification)
-        self._runner.tell(self, action.row, action.attempt, action.index, notification.kind.value, body)
+        self._runner.tell(self, action.row, action.attempt, action.index, notification.kind, body)
 
     def _acknowledge(self, action: Acknowledge) -> None:
         self._runner.acknowledge(self, action.row, action.attempt, action.completion_id)

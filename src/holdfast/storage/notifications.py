@@ -21,6 +21,8 @@ from holdfast.protocol.messages import OutputCommandMessage
 from holdfast.protocol.notifications import NotificationTemplate
 from holdfast.protocol.wire import put_chunk, put_uint, varint
 
+_SHORT_VALUES = [b"\x2a" + (bytes((2 + n, 0x0A, n)) if n else b"\x00") for n in range(126)]
+"""What stands before a value of that many bytes."""
 _SIGNAL: Final = NotificationKind.SIGNAL  # a plain name: see `core.attempts`
 
 
@@ -29,12 +31,15 @@ def encode_notification(notification: Notification) -> bytes:
     ref, result = notification.ref, notification.result
     if type(result) is Success and type(ref) is int and notification.kind is not _SIGNAL:
         # Of runs and calls, hence of most steps: a Value is one chunk inside another, two lengths in a row.
-        head = b"\x08" + varint(ref) if ref else b""
         value = result.value
+        length = len(value)
+        if ref > 0 and length < len(_SHORT_VALUES):
+            return b"".join((b"\x08", varint(ref), _SHORT_VALUES[length], value))
+        head = b"\x08" + varint(ref) if ref else b""
         if not value:
             return head + b"\x2a\x00"
-        size = varint(len(value))
-        return head + b"\x2a" + varint(1 + len(size) + len(value)) + b"\x0a" + size + value
+        size = varint(length)
+        return head + b"\x2a" + varint(1 + len(size) + length) + b"\x0a" + size + value
     if notification.kind is _SIGNAL:
         head = put_chunk(3, ref.encode()) if isinstance(ref, str) else b"\x10" + varint(ref)
     else:
