@@ -82,6 +82,9 @@ class HttpClient:
         self._ssl_context_http11 = ssl_context_http11
         self._cache = ResponseCache()
         self._pools: dict[Endpoint, EndpointPool] = {}
+        # Mostly the next request goes where the last one went, and an endpoint's hash is a call.
+        self._last_endpoint: Endpoint | None = None
+        self._last_pool: EndpointPool | None = None
         self._sweeper: asyncio.TimerHandle | None = None
         self._closed = False
 
@@ -108,9 +111,10 @@ class HttpClient:
         Raises:
             HeaderError: a header, method or path that HTTP cannot carry.
         """
-        pool = self._pools.get(endpoint)
-        if pool is None:
-            pool = self._add_pool(endpoint)
+        pool = self._last_pool
+        if pool is None or endpoint is not self._last_endpoint:
+            pool = self._last_pool = self._pools.get(endpoint) or self._add_pool(endpoint)
+            self._last_endpoint = endpoint
         return pool.open(method, path, headers, prepared, listener, body, end)
 
     async def request(
@@ -190,6 +194,7 @@ class HttpClient:
             pool.sweep(now)
             if pool.unused:
                 del self._pools[endpoint]
+                self._last_pool = None
         self._sweeper = self._loop.call_later(self._limits.sweep_interval_s, self._sweep)
 
 
