@@ -113,6 +113,7 @@ class Fed:
         self.payloads = payloads or Payloads(None)
         self.port = HandPort(self.payloads)
         self.version = version
+        self.hints: list[messages.AwaitingOnMessage] = []
         self.attempt: Attempt = make_attempt(handler, version, self.payloads, self.port, {})
 
     def begin(self, value: bytes, *stored: Message, key: str = "", **start: Any) -> Fed:
@@ -181,6 +182,10 @@ class Fed:
         return self.attempt.machine.take_output()
 
     def said(self) -> list[Message]:
-        """The same as messages."""
-        frames = FrameDecoder().feed(self.output())
-        return [messages.decode(type_, body, self.version) for type_, _, body in frames]
+        """The same as messages, without hints of what is awaited: those are in `hints`."""
+        found = [
+            messages.decode(type_, body, self.version)
+            for type_, _, body in FrameDecoder().feed(self.output())
+        ]
+        self.hints += [one for one in found if isinstance(one, messages.AwaitingOnMessage)]
+        return [one for one in found if not isinstance(one, messages.AwaitingOnMessage)]

@@ -224,6 +224,36 @@ async def read_twice(ctx: ObjectContext) -> list[Any]:
     return [first, await ctx.get("a", int), await ctx.get("b", int, default=0), await ctx.state_keys()]
 
 
+def test_what_no_journal_shows_is_said_while_the_attempt_runs() -> None:
+    """An approval can be seen, and answered, before the attempt suspends; each wait is told once."""
+
+    @holdfast.Service("Told").handler
+    async def handler(ctx: Context) -> list[Any]:
+        async with asyncio.TaskGroup() as group:
+            approval = group.create_task(waits(ctx.awakeable(str)))
+            group.create_task(waits(ctx.sleep(timedelta(hours=1))))
+        return [approval.result(), await ctx.signal("go", int)]
+
+    async def waits(what: Any) -> Any:
+        return await what
+
+    fed = Fed(handler).begin(b"")
+    fed.said()
+    assert [hint.awaiting_on.waiting_signals for hint in fed.hints if hint.awaiting_on] == [(17,)]
+    fed.feed(slept(1))
+    fed.said()
+    assert len(fed.hints) == 1
+    fed.feed(signal(17, "yes"))
+    fed.said()
+    last = fed.hints[-1].awaiting_on
+    assert last is not None
+    assert (last.waiting_signals, last.waiting_named_signals) == ((), ("go",))
+
+    old = Fed(handler, version=6).begin(b"")
+    old.said()
+    assert old.hints == []
+
+
 ALL_READS = [
     "GetEagerState",
     "SetState",

@@ -98,6 +98,7 @@ class Attempt(Waiting):
         self._cancellation = Cancellation()
         self._bodies = Bodies(machine, port)
         self._failing: ErrorMessage | None = None
+        self._told_awaited: tuple[tuple[int, ...], tuple[str, ...]] = (), ()
 
     # From outside.
 
@@ -264,6 +265,15 @@ class Attempt(Waiting):
             bodies.start()
         if machine.input_closed and not bodies.running:
             self._suspend()
+        elif self.waits_for_signals:
+            self._say_what_is_awaited()
+
+    def _say_what_is_awaited(self) -> None:
+        """An approval should be seen while the attempt still runs, not only once it has suspended."""
+        _, signals, names = self.awaited_ids([])
+        if (signals, names) != self._told_awaited:
+            self._told_awaited = signals, names
+            self.machine.await_on(signals, names)
 
     # For contexts: called by handler code, on the loop.
 

@@ -108,6 +108,11 @@ class Waiting(ABC):
 
     # What is waited for.
 
+    @property
+    def waits_for_signals(self) -> bool:
+        """Whether anything outside the journal may be waited for: awakeables, named signals."""
+        return bool(self._signal_waits or self._named_waits)
+
     def awaited(self) -> "list[asyncio.Future[Any]]":
         """Everything durable that handler code waits for right now, in the order it was asked for; of timers,
         those that are slept on."""

@@ -89,7 +89,9 @@ def frame_of(frame: bytes) -> tuple[int, bytes]:
 
 
 def frames_of(data: bytes) -> list[tuple[int, bytes]]:
-    return [(type_, body) for type_, _, body in FrameDecoder().feed(data)]
+    """Type and body of each; without hints of what is awaited, which depend on when the attempt ran."""
+    frames = FrameDecoder().feed(data)
+    return [(type_, body) for type_, _, body in frames if type_ != MessageType.AWAITING_ON]
 
 
 def timeless(type_: int, body: bytes) -> tuple[int, bytes]:

@@ -20,6 +20,7 @@ from itertools import chain
 from types import MappingProxyType
 
 from holdfast.protocol.control import (
+    AwaitingOnMessage,
     ErrorBehavior,
     ErrorMessage,
     ProposeRunCompletionAckMessage,
@@ -381,6 +382,13 @@ class Machine:
             body = SuspensionMessageV6(completions, signals, names).encode()
         self._send(int(MessageType.SUSPENSION), body)
         self.ended = True
+
+    def await_on(self, signals: tuple[int, ...], names: tuple[str, ...]) -> None:
+        """Tell who watches that the handler waits for these. Other waits show in the journal; a signal has no
+        command there. Nothing before protocol version 7."""
+        if self.version >= 7:
+            tree = Future((), signals, names, (), CombinatorType.FIRST_COMPLETED)
+            self._send(int(MessageType.AWAITING_ON), AwaitingOnMessage(tree).encode())
 
     def fail(self, error: ErrorMessage) -> None:
         """The attempt failed; the server retries it."""
