@@ -25,7 +25,7 @@ sync_api = pytest.importorskip(
 )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     if CHROMIUM is None or not BUILT.exists():
         pytest.skip("no Chromium, or no built UI: the web UI is NOT tested")
@@ -37,9 +37,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         started.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(world: World) -> Iterator[sync_api.Browser]:
-    """Debian's Chromium; without its sandbox only where a root user cannot have one."""
+    """Debian's Chromium; without its sandbox only where a root user cannot have one.
+
+    Not for the whole session: as long as Playwright's blocking interface is open, a loop counts as running in
+    this thread, and nobody else's `asyncio.run` would work.
+    """
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_api.sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
