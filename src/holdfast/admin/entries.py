@@ -109,7 +109,7 @@ def awaited_signals(tree: str | None) -> list[Ref]:
                 else:
                     open_.append(value)
         elif isinstance(node, list):
-            open_ += reversed(node)
+            open_ += reversed(cast("list[Any]", node))
     return found
 
 
