@@ -109,7 +109,7 @@ def awaited_signals(tree: str | None) -> list[Ref]:
                 else:
                     open_.append(value)
         elif isinstance(node, list):
-            open_ += reversed(cast("list[Any]", node))
+            open_.extend(reversed(node))  # pyright: ignore[reportUnknownArgumentType]
     return found
 
 
