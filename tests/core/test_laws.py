@@ -55,6 +55,7 @@ from holdfast.core.model import (
 )
 from holdfast.core.outcome import Finished, StartAttempt
 from holdfast.core.records import Sweep
+from holdfast.storage.invocations import ATTEMPTS_FLAG
 
 OTHER = COUNTER._replace(key="other")
 TARGETS = (SERVICE, COUNTER, COUNTER, OTHER, FLOW_SHARED)
@@ -291,12 +292,13 @@ SEQUENCES = {"inbox": 1, "waiter": 1, "promise_listener": 2, "event": 0}
 
 
 def comparable(world: World) -> dict[str, list[tuple[object, ...]]]:
-    """The tables without what a restart may change: numbers of attempts, counts kept in memory while an
-    invocation runs (recounted when opened), and the values of sequences."""
-    dump = world.dump()
+    """The tables without what a restart may change: attempts (it cuts some off), counts kept in memory while
+    an invocation runs (recounted when opened), and the values of sequences."""
+    dump = {name: rows for name, rows in world.dump().items() if name.split("/")[1] != "attempt"}
     columns = [row[1] for row in world.tables[0].database.rows("PRAGMA table_info(invocation)")]
     volatile = {columns.index(name) for name in ("attempt", "retry_count", "progress_at", "modified_at")}
     counts = {columns.index(name) for name in ("length", "commands")}
+    flags = columns.index("flags")
     status, number = columns.index("status"), columns.index("status_number")
     for name, rows in dump.items():
         table = name.split("/")[1]
@@ -307,6 +309,8 @@ def comparable(world: World) -> dict[str, list[tuple[object, ...]]]:
                     if c in volatile
                     or (c in counts and row[status] == 2)
                     or (c == number and row[status] == 1)
+                    else int(str(value)) & ~ATTEMPTS_FLAG
+                    if c == flags
                     else value
                     for c, value in enumerate(row)
                 )

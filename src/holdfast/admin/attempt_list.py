@@ -15,6 +15,7 @@ from holdfast.admin.invocation_shapes import Attempt, AttemptError, Outcome, ins
 from holdfast.core.model import AttemptOutcome
 from holdfast.query.connection import Connection
 from holdfast.query.reads import Place
+from holdfast.storage.attempts import ATTEMPTS_PER_INVOCATION_MAX
 
 STACKTRACE_CHARACTERS_MAX = 16 * 1024
 
@@ -45,16 +46,23 @@ def _stored(connection: Connection, place: Place) -> list[Attempt]:
     partition, row = place
     rows = list(
         connection.select(
-            "SELECT ordinal, started_at, ended_at, outcome, deployment, error "
+            "SELECT number, started_at, ended_at, outcome, deployment, error "
             f"FROM p{partition}.attempt WHERE row = ? ORDER BY number",
             (row,),
         )
     )
     events = _Events(connection, place) if any(row[-1] is not None for row in rows) else None
     attempts: list[Attempt] = []
-    for ordinal, started_at, ended_at, outcome, deployment, error in rows:
+    # People count from 1 and without gaps; of more attempts than are kept, the engine's own numbers are told.
+    numbers_told = len(rows) >= ATTEMPTS_PER_INVOCATION_MAX
+    for ordinal, (number, started_at, ended_at, outcome, deployment, error) in enumerate(rows, 1):
         attempt = Attempt(
-            ordinal, instant(started_at), instant(ended_at), _OUTCOMES[outcome], deployment, None
+            number if numbers_told else ordinal,
+            instant(started_at),
+            instant(ended_at),
+            _OUTCOMES[outcome],
+            deployment,
+            None,
         )
         if error is not None and events is not None:
             attempt.error = events.whole(msgspec.json.decode(error), ended_at)

@@ -1,7 +1,6 @@
 """How attempts ended: a row per attempt, beside the journal and gone with it.
 
-`number` is the engine's, which has gaps; `ordinal` counts an invocation's attempts from 1, as people do. The
-latest `ATTEMPTS_PER_INVOCATION_MAX` are kept.
+`number` is the engine's, which has gaps. The latest `ATTEMPTS_PER_INVOCATION_MAX` are kept.
 """
 
 from __future__ import annotations
@@ -9,17 +8,14 @@ from __future__ import annotations
 import json
 
 from holdfast.core.model import AttemptEnd, AttemptFailure, Row
+from holdfast.storage.buffer import Upserts
 from holdfast.storage.database import Database, Value
 
 ATTEMPTS_PER_INVOCATION_MAX = 256
 MESSAGE_CHARACTERS_MAX = 1_000
 """Of an error; the whole of it is in the invocation's events."""
 
-_INSERT = (
-    "INSERT OR REPLACE INTO attempt(row, number, ordinal, started_at, ended_at, outcome, deployment, error) "
-    "VALUES (?1, ?2, 1 + coalesce((SELECT ordinal FROM attempt WHERE row = ?1 AND number < ?2 "
-    "ORDER BY number DESC LIMIT 1), 0), ?3, ?4, ?5, ?6, ?7)"
-)
+_COLUMNS = ("row", "number", "started_at", "ended_at", "outcome", "deployment", "error")
 _DELETE_OLDEST = (
     "DELETE FROM attempt WHERE row = ?1 AND number <= (SELECT number FROM attempt WHERE row = ?1 "
     "ORDER BY number DESC LIMIT 1 OFFSET ?2)"
@@ -31,6 +27,7 @@ class Attempts:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._upserts = Upserts(database, "attempt", _COLUMNS)
         self._ended: list[AttemptEnd] = []
         self._deleted: list[Row] = []
 
@@ -43,8 +40,8 @@ class Attempts:
     def flush(self) -> None:
         if self._ended:
             self._database.begin()
-            self._database.executemany(_INSERT, [_encode(end) for end in self._ended])
-            # The engine's number is the ordinal or higher: below the limit there can be nothing to delete.
+            self._upserts.write([_encode(end) for end in self._ended])
+            # Numbers start from 1 and only grow: below the limit there can be nothing to delete.
             long = {end.row for end in self._ended if end.number > ATTEMPTS_PER_INVOCATION_MAX}
             for row in long:
                 self._database.execute(_DELETE_OLDEST, (row, ATTEMPTS_PER_INVOCATION_MAX))

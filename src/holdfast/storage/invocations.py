@@ -49,7 +49,7 @@ ROWS_RESERVED = 1 << 16
 SCHEDULED, INBOXED, INVOKED_CODE, SUSPENDED, PAUSED_CODE, COMPLETED = range(6)
 
 _STEP_METADATA_FLAG = 2
-_ATTEMPTS_FLAG = 4
+ATTEMPTS_FLAG = 4
 """Beside 1, has attached, in the column `flags`."""
 
 _SELECT = f"SELECT {', '.join(INVOCATION_COLUMNS)} FROM invocation"
@@ -63,9 +63,9 @@ _NOTIFICATION_KINDS = {kind.value: kind for kind in NotificationKind}
 _PLAIN_COLUMNS = (
     "row", "id", "service", "handler", "key", "kind", "status", "status_number", "awaiting",
     "created_at", "modified_at", "completion_ms", "journal_ms", "deployment", "protocol_version",
-    "length", "commands", "progress_at", "running_at", "attempt", "completed_at", "result_value",
+    "length", "commands", "progress_at", "running_at", "flags", "attempt", "completed_at", "result_value",
 )  # fmt: skip
-_PLAIN_ZEROS = ("origin_kind", "retry_count", "journal_purged", "flags", "pausing")
+_PLAIN_ZEROS = ("origin_kind", "retry_count", "journal_purged", "pausing")
 """Together what `encode_plain` says of a row; the other columns are NULL. Binding and copying a value costs
 more than most rows have to say: half the columns are a quarter less of all that storing a row takes."""
 
@@ -233,9 +233,6 @@ def encode_plain(i: Invocation) -> tuple[Value, ...] | None:
         or i.scope is not None
         or i.limit_key is not None
         or i.trace_parent is not None
-        or i.has_attached
-        or i.has_step_metadata
-        or i.has_attempts
         or i.journal_purged
         or i.pausing
     ):
@@ -258,7 +255,8 @@ def encode_plain(i: Invocation) -> tuple[Value, ...] | None:
     return (
         i.row, i.id, service, handler, key, kind, code, number, awaiting,
         i.created_at, i.modified_at, completion_ms, journal_ms, i.deployment, i.protocol_version,
-        i.length, i.commands, i.progress_at, i.running_at, i.attempt, at, value,
+        i.length, i.commands, i.progress_at, i.running_at,
+        _flags(i) if i.has_attempts or i.has_step_metadata else i.has_attached, i.attempt, at, value,
     )  # fmt: skip
 
 
@@ -302,7 +300,7 @@ def _flags(i: Invocation) -> int:
     if i.has_step_metadata:
         flags |= _STEP_METADATA_FLAG
     if i.has_attempts:
-        flags |= _ATTEMPTS_FLAG
+        flags |= ATTEMPTS_FLAG
     return flags
 
 
@@ -366,7 +364,7 @@ def decode_invocation(stored: tuple[Any, ...]) -> Invocation:
         bool(journal_purged),
         flags & 1 == 1,
         flags & _STEP_METADATA_FLAG != 0,
-        flags & _ATTEMPTS_FLAG != 0,
+        flags & ATTEMPTS_FLAG != 0,
         scope,
         limit_key,
         trace_parent,

@@ -161,7 +161,6 @@ MIGRATIONS = (
     CREATE TABLE attempt (                  -- of invocations with flag 4
         row INTEGER NOT NULL,
         number INTEGER NOT NULL,            -- the engine's, with gaps
-        ordinal INTEGER NOT NULL,           -- from 1
         started_at INTEGER NOT NULL,
         ended_at INTEGER NOT NULL,
         outcome INTEGER NOT NULL,           -- 0 suspended 1 failed 2 completed 3 paused 4 aborted
