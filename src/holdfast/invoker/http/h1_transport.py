@@ -189,12 +189,13 @@ class H1Transport(asyncio.Protocol):
 
     def _flush(self) -> None:
         self._flush_scheduled = False
-        if self._socket is not None and self._writable and self._output:
+        socket = self._socket
+        if socket is not None and self._writable and self._output and not socket.is_closing():
             data = b"".join(self._output)
             self._output.clear()
             self._output_bytes = 0
             self._sent_anything = True
-            self._socket.write(data)
+            socket.write(data)
 
     # asyncio.Protocol
 

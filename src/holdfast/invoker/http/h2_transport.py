@@ -164,7 +164,8 @@ class H2Transport(asyncio.Protocol):
         self._owner.listener_failed(error)
 
     def _flush(self) -> None:
-        if self._socket is not None:
+        # A socket that is closing refuses to be written to; its streams end with `connection_lost`.
+        if self._socket is not None and not self._socket.is_closing():
             data = self._connection.take_output()
             if data:
                 self._socket.write(data)
