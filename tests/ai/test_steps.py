@@ -315,3 +315,39 @@ def test_the_result_is_what_its_bytes_read_the_first_time_too() -> None:
         assert await env.call(run) == "tuple"
 
     play(handle, scenario)
+
+
+class Reversing:
+    """Payloads backwards."""
+
+    def encode(self, data: bytes) -> bytes:
+        return data[::-1]
+
+    def decode(self, data: bytes) -> bytes:
+        return data[::-1]
+
+
+def test_what_a_codec_hides_is_not_repeated_in_metadata() -> None:
+    async def handle(ctx: holdfast.Context) -> str:
+        answer = await ask(body, lambda _: {"tokens_in": 3, "response": {"content": "secret"}})
+        await tool_step("tool pay", body, serde=JSON, tool="pay", call_id="c1", arguments={"usd": 5})
+        return str(answer)
+
+    async def body() -> str:
+        return "secret"
+
+    async def scenario(env: testing.Harness, run: Any) -> None:
+        assert await env.call(run) == "secret"
+        steps = [entry.metadata for entry in env.journal(run) if entry.metadata]
+        assert steps == [
+            {
+                "kind": "model",
+                "provider": "openai",
+                "model": "gpt-5",
+                "framework": "litellm",
+                "tokens_in": 3,
+            },
+            {"kind": "tool", "tool": "pay", "call_id": "c1"},
+        ]
+
+    play(handle, scenario, codec=Reversing())

@@ -31,6 +31,9 @@ log = logging.getLogger("holdfast.ai")
 TOOL_RESULT_BYTES_MAX = 4 * 1024 * 1024
 """No model reads more; a tool that returned more would make every later request of the run as large."""
 
+CONTENT = frozenset({"messages", "messages_left_out", "response", "arguments", "details"})
+"""Metadata that repeats what is in payloads."""
+
 MODEL_ANSWER_BYTES_MAX = 16 * 1024 * 1024
 """Answers with images or audio in them are large, so there is more room than for tools."""
 
@@ -200,8 +203,22 @@ def described_step(
     metadata: Mapping[str, Json],
     describe: Callable[[Any], Mapping[str, Json]] | None = None,
 ) -> Step[[], Any]:
-    """A step with metadata, for `ctx.run`."""
+    """A step with metadata, for `ctx.run`. Where payloads pass through a codec, which may encrypt them, what
+    was said stays out of the metadata, which does not."""
+    context = current_or_none()
+    if isinstance(context, Context) and context.encodes_payloads:
+        metadata = _without_content(metadata)
+        if describe is not None:
+            describe = _contentless(describe)
     return step(name=name, retry=retry, serde=serde, metadata=metadata, describe=describe)(body)
+
+
+def _without_content(metadata: Mapping[str, Json]) -> dict[str, Json]:
+    return {key: value for key, value in metadata.items() if key not in CONTENT}
+
+
+def _contentless(describe: Callable[[Any], Mapping[str, Json]]) -> Callable[[Any], Mapping[str, Json]]:
+    return lambda result: _without_content(describe(result))
 
 
 def _quietly(name: str, describe: Callable[[T], Mapping[str, Json]]) -> Callable[[T], Mapping[str, Json]]:

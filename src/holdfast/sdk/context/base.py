@@ -156,6 +156,11 @@ class Context(ContextBase):
         return self.run(_now, self._commands.enter("ctx.now").now_ms)
 
     @property
+    def encodes_payloads(self) -> bool:
+        """Whether the app has a codec (`holdfast.app(codec=...)`), which may keep payloads secret."""
+        return self._commands.payloads.codec is not None
+
+    @property
     def random(self) -> random.Random:
         """Random numbers that replays repeat: a generator seeded with the invocation."""
         attempt = self._commands.enter("ctx.random")
