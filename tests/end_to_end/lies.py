@@ -167,7 +167,7 @@ LIES = (
     _unexpected("unknownCommand", 0x04FF, b"\x0a\x00"),
     _unexpected("unknownControl", 0x03FF),
     _unexpected("unknownNotification", 0xFBFE),
-    _unexpected("customEntry", 0xFC01),
+    _unexpected("customEntry", 0xFC7E),
     _unexpected("sendsStart", MessageType.START),
     _unexpected("sendsInput", MessageType.INPUT_COMMAND),
     _unexpected("sendsCommandAck", MessageType.COMMAND_ACK),
