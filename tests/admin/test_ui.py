@@ -18,11 +18,12 @@ SCRIPT = "console.log('a script, long enough to be worth compressing');\n" * 40
 
 @pytest.fixture
 def build(tmp_path: Path) -> Path:
-    (tmp_path / "assets").mkdir()
-    (tmp_path / "index.html").write_text(PAGE)
-    (tmp_path / "theme.js").write_text("// early")
-    (tmp_path / "assets" / "index-Ab12.js").write_text(SCRIPT)
-    return tmp_path
+    folder = tmp_path / "build"
+    (folder / "assets").mkdir(parents=True)
+    (folder / "index.html").write_text(PAGE)
+    (folder / "theme.js").write_text("// early")
+    (folder / "assets" / "index-Ab12.js").write_text(SCRIPT)
+    return folder
 
 
 def get(build: Path, path: str, method: str = "GET", **headers: str) -> httpx.Response:

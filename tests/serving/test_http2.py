@@ -91,7 +91,7 @@ def test_a_request_that_ended_suspends_where_it_waits() -> None:
     with worker() as at:
         peer = Http2Peer(at)
         stream = peer.begin("park", opening(), end=True)
-        (suspension,) = said(body_of(peer.exchange(), stream))
+        *_, suspension = said(body_of(peer.exchange(), stream))
         assert isinstance(suspension, SuspensionMessage)
 
 

@@ -394,7 +394,7 @@ def keeps_what_a_step_says_apart_from_its_result() -> AbstractContextManager[obj
             both = merged(known[1], of.held.json)
             step_metadata.put(of.row, of.held.result_completion_id, known[0], both)
 
-    return patch.dict(translate._TRANSLATIONS, {int(MessageType.STEP_METADATA): at_once})
+    return patch.dict(translate.TRANSLATIONS, {int(MessageType.STEP_METADATA): at_once})
 
 
 @mutant
