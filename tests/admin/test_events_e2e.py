@@ -135,6 +135,34 @@ def test_an_approval_is_watched_from_start_to_end(server: Server) -> None:
         assert outcomes[-1] == "completed"
 
 
+def test_an_awakeable_is_seen_while_the_attempt_still_runs(server: Server) -> None:
+    """No command in the journal tells of it, and the attempt suspends after a minute only."""
+    with server.ingress() as ingress:
+        id_ = ingress.send("Watched/ask", "so: ")
+        path = f"{server.admin_url}/invocations/{id_}"
+        with watching(server, f"?invocation={id_}") as detail:
+            detail.greeted()
+            waiting = [e for e in _timeline(path)["entries"] if e["type"] == "awakeable"]
+            if not waiting:
+                _, data = detail.until(
+                    lambda name, one: name == "entries" and one["entries"][-1]["type"] == "awakeable"
+                )[-1]
+                waiting = data["entries"][-1:]
+            assert _timeline(path)["invocation"]["status"] == "running"
+            assert [e["state"] for e in _timeline(path)["entries"]] == ["done", "pending"]
+            answer = httpx.post(
+                f"{path}/entries/{waiting[0]['index']}/resolve", json={"value": "yes"}, trust_env=False
+            )
+            assert answer.status_code == 200
+            detail.until(lambda name, one: name == "invocation" and one["status"] == "succeeded")
+    assert _timeline(path)["output"]["data"] == "so: yes"
+
+
+def _timeline(path: str) -> dict[str, Any]:
+    answer: dict[str, Any] = httpx.get(f"{path}/timeline", trust_env=False).json()
+    return answer
+
+
 def test_after_a_kill_a_reader_learns_that_it_has_missed_something(server: Server) -> None:
     with server.ingress() as ingress:
         with watching(server) as stream:

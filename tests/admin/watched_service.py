@@ -1,4 +1,4 @@
-"""A service to be watched: a step that fails twice before it works, then a promise that somebody keeps."""
+"""A service to be watched: a step that fails twice before it works, a promise, an awakeable."""
 
 import holdfast
 from holdfast import Context, WorkflowContext
@@ -21,6 +21,11 @@ def flaky() -> str:
 @watched.handler
 async def echo(ctx: Context, text: str) -> str:
     return text
+
+
+@watched.handler
+async def ask(ctx: Context, text: str) -> str:
+    return text + await ctx.awakeable(str)
 
 
 @flow.main

@@ -110,7 +110,9 @@ def view_routes(reads: Reads, catalog: Catalog) -> APIRouter:
             add_parent_entry(connection, found)
             return read_timeline(connection, found, after)
 
-        answer = await reads.run(read)
+        # What a running attempt waits for is asked of it, so its place has to be known before.
+        place = await reads.run(lambda connection: existing(connection, invocation).place)
+        answer = await reads.run(read, (place,))
         revisions.fill((answer.invocation,))
         # A page of large values takes a while to write.
         return Response(await asyncio.to_thread(to_json, answer), media_type=_JSON)

@@ -257,6 +257,7 @@ class Attempt:
             for type_, flags, body in frames:
                 if type_ == _AWAITING_ON:
                     self.awaiting = body
+                    self.partition.changed(self.invocation.row)  # for those who watch it
                     continue
                 translation = TRANSLATIONS.get(type_)
                 if translation is not None:

@@ -288,7 +288,8 @@ class PartitionLoop:
             on_changes(self.index, rows, keys)
 
     def changed(self, row: Row) -> None:
-        """Something that only memory knows has changed about an invocation: its attempt has begun."""
+        """Something that only memory knows has changed about an invocation: its attempt has begun, or
+        said what it waits for."""
         if self.on_changes is not None:
             self.on_changes(self.index, (row,), ())
 
