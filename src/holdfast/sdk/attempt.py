@@ -273,7 +273,8 @@ class Attempt(Waiting):
         _, signals, names = self.awaited_ids([])
         if (signals, names) != self._told_awaited:
             self._told_awaited = signals, names
-            self.machine.await_on(signals, names)
+            if signals or names:  # a tree of nothing is a violation of the protocol to other servers
+                self.machine.await_on(signals, names)
 
     # For contexts: called by handler code, on the loop.
 
