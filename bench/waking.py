@@ -8,17 +8,14 @@ a second. CPU is the server's over that time, per invocation.
 """
 
 import argparse
-import asyncio
 import time
 from collections.abc import Iterator
-
-import uvloop
 
 from tests.harness import Server
 from tests.harness.processes import wait_until
 
 from .cpu import cpu_us, rss_bytes
-from .load import Connection, Recorder
+from .load import Driver
 from .rows import SDKS
 from .world import SERVERS, running
 
@@ -39,50 +36,14 @@ def sends(port: int, path: str, due: float) -> Iterator[bytes]:
         yield head + b"content-length: %d\r\n\r\n" % len(body) + body
 
 
-class Counted(Recorder):
-    """Counts accepted sends and stops the senders at `count`."""
-
-    def __init__(self, count: int) -> None:
-        super().__init__()
-        self.accepted = 0
-        self.count = count
-        self.all_sent = asyncio.Event()
-
-    def answered(self, status: int) -> None:
-        self.accepted += status == 202
-        self.errors += status != 202
-        if self.accepted + self.errors >= self.count:
-            self.over = True
-            self.all_sent.set()
-
-
-class Sender(Connection):
-    """A connection of the load generator that only counts."""
-
-    def __init__(self, requests: Iterator[bytes], counted: Counted) -> None:
-        super().__init__(requests, counted)
-        self._counted = counted
-
-    def on_message_complete(self) -> None:
-        self._counted.answered(self.status)
-        super().on_message_complete()
-
-
-async def park(port: int, path: str, due: float, count: int) -> int:
+def park(port: int, path: str, due: float, count: int) -> int:
     """Send `count` sleeps (a few more may be under way at the end); how many were accepted."""
-    counted, requests = Counted(count), sends(port, path, due)
-    loop = asyncio.get_running_loop()
-    opened = [
-        (await loop.create_connection(lambda: Sender(requests, counted), "127.0.0.1", port))[1]
-        for _ in range(SENDERS)
-    ]
-    await counted.all_sent.wait()
-    await asyncio.sleep(1.0)  # answers under way
-    for connection in opened:
-        connection.close()
-    if counted.errors:
-        raise SystemExit(f"{counted.errors} sends were refused")
-    return counted.accepted
+    driver = Driver(port, sends(port, path, due), SENDERS)
+    sent = driver.drive(due - time.monotonic(), count)
+    late = driver.drain()
+    if sent.errors or late.errors:
+        raise SystemExit(f"{sent.errors + late.errors} sends were refused")
+    return len(sent.latencies_ns) + len(late.latencies_ns)
 
 
 def left(server: Server, service: str) -> int:
@@ -98,7 +59,7 @@ def left(server: Server, service: str) -> int:
 def wake(server: Server, service: str, count: int) -> str:
     """One row of the table."""
     due = time.monotonic() + count / SENDS_PER_S_MIN + SLACK_S
-    sent = uvloop.run(park(server.ingress_port, f"/{service}/sleep/send", due, count))
+    sent = park(server.ingress_port, f"/{service}/sleep/send", due, count)
     if left(server, service) < sent:
         raise SystemExit("some woke before all were sent: the machine is too slow for this instant")
     resting_mb = rss_bytes(server.pid) / 1e6

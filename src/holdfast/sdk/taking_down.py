@@ -30,12 +30,14 @@ def take_down(loop: DurableLoop, main: "asyncio.Task[Any] | None") -> None:
         loop.generators.close_open()
         tasks = _open_tasks(loop, main)
     rounds = ROUNDS_MAX
+    raised: list[AttemptEnded] = []
     while (tasks or loop.ready) and rounds:
         rounds -= 1
         for task in tasks:
             waiter = waiter_of(task)
             if waiter is not None and not isinstance(waiter, asyncio.Task) and not waiter.done():
-                waiter.set_exception(AttemptEnded())
+                raised.append(AttemptEnded())
+                waiter.set_exception(raised[-1])
         try:
             loop.run_until_quiet()
         except UsageError:
@@ -48,6 +50,9 @@ def take_down(loop: DurableLoop, main: "asyncio.Task[Any] | None") -> None:
             tasks = _open_tasks(loop, main)
     for task in tasks:
         task._log_destroy_pending = False  # type: ignore[attr-defined]
+    for error in raised:
+        # Its frames hold what was waited for, which holds the error: a cycle per suspension.
+        error.__traceback__ = None
     loop.close()
 
 
