@@ -49,19 +49,19 @@ def one(port: int) -> Iterator[bytes]:
 
 def test_answers_are_counted_in_one_piece_and_in_many() -> None:
     pieces = [WHOLE[at : at + 7] for at in range(0, len(WHOLE), 7)]
-    server = Answering([WHOLE], pieces, [WHOLE[:-1], WHOLE[-1:]])
+    server = Answering([WHOLE], pieces, [WHOLE[:-1], WHOLE[-1:]], [WHOLE])
     driver = Driver(server.port, one(server.port), 1)
     seen = driver.drive(DEADLINE_S, count=3)
     assert (len(seen.latencies_ns), seen.errors) == (3, 0)
-    driver.drain()
+    assert len(driver.drain().latencies_ns) == 1, "the next request was already under way"
     server.end()
-    assert len(server.requests) == 3
+    assert len(server.requests) == 4
     assert server.requests[0].startswith(b"POST /Greeter/greet HTTP/1.1\r\n")
     assert server.requests[0].endswith(b'\r\n\r\n"Ada"')
 
 
 def test_what_is_not_a_success_is_an_error() -> None:
-    server = Answering([REFUSED], [WHOLE])
+    server = Answering([REFUSED], [WHOLE], [WHOLE])
     driver = Driver(server.port, one(server.port), 1)
     seen = driver.drive(DEADLINE_S, count=2)
     assert (len(seen.latencies_ns), seen.errors) == (1, 1)
