@@ -4,7 +4,7 @@ import { useEffect, useMemo, useState } from "preact/hooks";
 import { CopyButton, Empty, StatusMark } from "../components/basics";
 import { Icon } from "../components/icon";
 import { Actions } from "../detail/actions";
-import { Facts, FailureCallout } from "../detail/header";
+import { Facts, FailureCallout, GoneCallout } from "../detail/header";
 import { DetailPanel } from "../detail/panel";
 import type { Kind } from "../lib/kinds";
 import { type Row, rowsOf } from "../lib/rows";
@@ -68,14 +68,17 @@ export function InvocationPage({ id }: { id: string }) {
             <Icon name="back" />
           </a>
           <h1 class="target">{summary === null ? "…" : <Target row={summary} />}</h1>
-          {summary !== null && <StatusMark status={summary.status} large />}
+          {summary !== null && root?.gone !== true && <StatusMark status={summary.status} large />}
           <span class="mono quiet invocation-id" title={id}>
             {id}
           </span>
           <CopyButton text={id} what="id" />
-          {summary !== null && <Actions summary={summary} onDone={() => tree.refresh()} />}
+          {summary !== null && root?.gone !== true && (
+            <Actions summary={summary} onDone={() => tree.refresh()} />
+          )}
         </div>
         {summary !== null && <Facts summary={summary} attempts={root?.attempts ?? []} />}
+        {root?.gone === true && <GoneCallout />}
         {summary !== null && (
           <FailureCallout summary={summary} onShow={(index) => select(`${id}:${index}`)} />
         )}

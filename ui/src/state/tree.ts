@@ -9,6 +9,7 @@ import { batch, signal } from "@preact/signals";
 import { ApiError, api } from "../api/client";
 import { follow } from "../api/stream";
 import type { Attempt, EntriesEvent, Entry, Payload, Summary } from "../api/types";
+import { serverNow } from "../lib/clock";
 import { merged } from "../lib/merge";
 
 /** What one event stream may watch. */
@@ -23,6 +24,8 @@ export interface Branch {
   error: string;
   /** Nobody has it: neither a retry nor an event will change that. */
   missing: boolean;
+  /** The server had it when it was fetched, and has it no longer. */
+  gone: boolean;
   summary: Summary | null;
   input: Payload | null;
   output: Payload | null;
@@ -34,6 +37,7 @@ export interface Branch {
 interface Meanwhile {
   events: EntriesEvent[];
   summary: Summary | null;
+  gone: boolean;
   /** Somebody wants it as it is after this fetch began. */
   again: boolean;
 }
@@ -99,6 +103,7 @@ export class InvocationTree {
       },
       onInvocation: (summary) => this.takeSummary(summary),
       onEntries: (event) => this.takeEntries(event),
+      onGone: (id) => this.takeGone(id),
     });
     this.stopFollowing = stop;
   }
@@ -111,7 +116,7 @@ export class InvocationTree {
       under.again = true;
       return;
     }
-    const meanwhile: Meanwhile = { events: [], summary: null, again: false };
+    const meanwhile: Meanwhile = { events: [], summary: null, gone: false, again: false };
     this.fetching.set(id, meanwhile);
     try {
       const timeline = await api.timeline(id, -1);
@@ -126,12 +131,15 @@ export class InvocationTree {
       branch.attempts = timeline.attempts;
       branch.entries = timeline.entries;
       branch.state = "ready";
+      branch.gone = false;
       for (const event of meanwhile.events) put(branch, event);
+      if (meanwhile.gone) leave(branch);
     } catch (error) {
       const known = error instanceof ApiError;
       branch.error = known ? error.message : String(error);
-      branch.missing = known && error.status >= 400 && error.status < 500;
-      if (branch.summary === null || branch.missing) branch.state = "failed";
+      branch.missing = known && (error.status === 404 || error.status === 400);
+      if (branch.missing && branch.summary !== null) leave(branch);
+      else if (branch.summary === null) branch.state = "failed";
       if (!branch.missing && !this.stopped) {
         const timer = setTimeout(() => {
           this.retries.delete(timer);
@@ -151,11 +159,26 @@ export class InvocationTree {
     if (branch === undefined) return;
     const before = branch.summary;
     const under = this.fetching.get(summary.id);
-    if (under !== undefined) under.summary = summary;
+    if (under !== undefined) {
+      under.summary = summary;
+      under.gone = false;
+    }
     branch.summary = summary;
+    // One of the same id that began after the other was gone has a journal of its own.
+    if (branch.gone) this.refresh(summary.id);
     // Its output is in the timeline only.
     if (before !== null && before.completed_at === null && summary.completed_at !== null)
       this.refresh(summary.id);
+    this.changed();
+  }
+
+  /** What was fetched stays to be read; only nothing can be done with it any more. */
+  private takeGone(id: string): void {
+    const branch = this.branches.get(id);
+    if (branch === undefined) return;
+    const under = this.fetching.get(id);
+    if (under !== undefined) under.gone = true;
+    leave(branch);
     this.changed();
   }
 
@@ -182,12 +205,22 @@ function empty(id: string): Branch {
     state: "loading",
     error: "",
     missing: false,
+    gone: false,
     summary: null,
     input: null,
     output: null,
     attempts: [],
     entries: [],
   };
+}
+
+/** Only what has ended is forgotten: if nobody said when, it was by now. */
+function leave(branch: Branch): void {
+  if (branch.summary === null) return;
+  branch.gone = true;
+  if (branch.summary.completed_at === null) {
+    branch.summary = { ...branch.summary, completed_at: new Date(serverNow()).toISOString() };
+  }
 }
 
 /** What came by event while `fetched` was under way, unless that is newer still. */
