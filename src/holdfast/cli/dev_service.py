@@ -10,6 +10,7 @@ It leads a process group of its own: ctrl-C reaches `holdfast dev` alone, which 
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import hashlib
 import logging
 import os
@@ -67,6 +68,7 @@ def main() -> int:
     tie = socket.socket(fileno=given.report)
     tie.set_inheritable(False)
     threading.Thread(target=_end_with, args=[tie], name="tie", daemon=True).start()
+    faulthandler.enable(all_threads=False)  # a crash in native code says in which of the user's lines
     configure_logging("info")
     report = _imported(given.target)
     tie.sendall(msgspec.json.encode(report) + b"\n")

@@ -19,6 +19,9 @@ KILL_AFTER_S = 0.5
 """Attempts under way do not hold up a reload: they are made again, in the new code. The app's own shutdown
 has this long."""
 
+SHOWN_WITHIN_S = 1.0
+"""What it printed last. A program that the app left behind in a session of its own may keep the pipe open."""
+
 LISTENS_WITHIN_S = 20.0
 _LISTEN_POLL_S = 0.02
 _CHUNK_BYTES = 64 * 1024
@@ -60,21 +63,29 @@ class ServiceProcess:
             )
         return cls(process, ours, show)
 
-    async def report(self) -> Report:
-        """What importing gave. A process that ended before it said so is an error like others."""
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def lives(self) -> bool:
+        return self._process.returncode is None
+
+    async def report(self) -> Report | None:
+        """What importing gave; None: it ended before it said so."""
         loop = asyncio.get_running_loop()
         data = bytearray()
         while not data.endswith(b"\n") and len(data) < _REPORT_BYTES_MAX:
             chunk = await loop.sock_recv(self._tie, _CHUNK_BYTES)
             if not chunk:
-                return Report(error=f"the service process ended with code {await self.ended()} on importing")
+                return None
             data += chunk
         return msgspec.json.decode(bytes(data), type=Report)
 
     async def listening(self, host: str, port: int) -> bool:
         """Wait until it can be connected to; False when it ended, or took too long."""
         async with asyncio.timeout(LISTENS_WITHIN_S) as limit:
-            while self._process.returncode is None:
+            while self.lives:
                 with suppress(OSError):
                     _, writer = await asyncio.open_connection(host, port)
                     writer.close()
@@ -83,12 +94,12 @@ class ServiceProcess:
         return limit.expired()
 
     async def ended(self) -> int:
-        """Wait for its end; the exit code."""
+        """Wait for its end; the exit code, negative when a signal ended it."""
         return await self._process.wait()
 
     async def stop(self) -> None:
         """End it and its workers: asked first, killed when it does not listen."""
-        if self._process.returncode is None:
+        if self.lives:
             with suppress(ProcessLookupError):
                 self._process.terminate()
             with suppress(TimeoutError):
@@ -99,7 +110,8 @@ class ServiceProcess:
             os.killpg(self._process.pid, signal.SIGKILL)
         await self._process.wait()
         self._tie.close()
-        await self._shown
+        await asyncio.wait([self._shown], timeout=SHOWN_WITHIN_S)
+        self._shown.cancel()
 
     async def _show(self, show: Callable[[str], None]) -> None:
         stream = self._process.stdout
