@@ -158,6 +158,9 @@ def main() -> int:
             if options.facts:
                 options.facts.write_text(json.dumps(asdict(facts), indent=1), encoding="utf-8")
             return 0 if give_account(facts, timeline.elapsed_s()) else 1
+    except DemoError as error:  # in the end, when something of it does not go away
+        print(error, file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("\nstopped; everything it started is gone", file=sys.stderr)
         return 130
