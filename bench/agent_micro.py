@@ -13,6 +13,7 @@ import gc
 import pstats
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
 from typing import Any
 
 import uvloop
@@ -94,12 +95,9 @@ async def garbage(run: Callable[[], Awaitable[object]]) -> int:
 async def measure(names: list[str], calls: int) -> None:
     print(f"{'agent':26}{'durable ms':>12}{'bare ms':>10}{'overhead ms':>13}{'garbage':>9}{'bare':>7}")
     for name in names:
-        bare = agent_service.agents[name]
-        durable_ms, bare_ms = (
-            await quickest_ms(lambda name=name: run_durably(name), calls),
-            await quickest_ms(bare, calls),
-        )
-        left, left_bare = await garbage(lambda name=name: run_durably(name)), await garbage(bare)
+        durable, bare = partial(run_durably, name), agent_service.agents[name]
+        durable_ms, bare_ms = await quickest_ms(durable, calls), await quickest_ms(bare, calls)
+        left, left_bare = await garbage(durable), await garbage(bare)
         print(
             f"{name:26}{durable_ms:12.2f}{bare_ms:10.2f}{durable_ms - bare_ms:13.2f}{left:9}{left_bare:7}",
             flush=True,
@@ -108,10 +106,7 @@ async def measure(names: list[str], calls: int) -> None:
 
 async def profiled(names: list[str], calls: int) -> None:
     for name in names:
-        for title, run in (
-            ("durable", lambda name=name: run_durably(name)),
-            ("bare", agent_service.agents[name]),
-        ):
+        for title, run in (("durable", partial(run_durably, name)), ("bare", agent_service.agents[name])):
             for _ in range(WARMUP_CALLS):
                 await run()
             profile = cProfile.Profile()
@@ -121,7 +116,6 @@ async def profiled(names: list[str], calls: int) -> None:
             profile.disable()
             print(name, title)
             pstats.Stats(profile).sort_stats("tottime").print_stats(45)
-            profile.dump_stats(f"/tmp/agentwork/{name.replace(', ', '_').replace(' ', '_')}_{title}.prof")
 
 
 def main() -> None:
