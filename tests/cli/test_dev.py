@@ -147,10 +147,16 @@ def test_a_broken_file_is_told_and_taken_up_when_repaired(tmp_path: Path) -> Non
 
 
 @pytest.mark.e2e
-def test_kill_nine_leaves_no_service_behind(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stuck", [False, True], ids=["serving", "stopped"])
+def test_kill_nine_leaves_no_service_behind(stuck: bool, tmp_path: Path) -> None:
+    """Not even one in which no thread runs that could notice."""
+    if stuck and sys.platform != "linux":
+        pytest.skip("only Linux ends a stopped process with its pipe")
     write(tmp_path, PROMPT)
     with DevSession(tmp_path, "greeter.py") as dev:
         dev.until_ready()
+        if stuck:
+            os.kill(dev.service_pids[-1], signal.SIGSTOP)
         dev.kill()
         wait_until(lambda: not listens(dev.service) or None, "the service to go", DEADLINE_S)
 

@@ -35,9 +35,14 @@ class ServiceProcess:
     """One life of the service. Made by `start`; `stop` ends it, however far it came."""
 
     def __init__(
-        self, process: asyncio.subprocess.Process, tie: socket.socket, show: Callable[[str], None]
+        self,
+        process: asyncio.subprocess.Process,
+        report: socket.socket,
+        tie: int,
+        show: Callable[[str], None],
     ) -> None:
         self._process = process
+        self._report = report
         self._tie = tie
         self._shown = asyncio.create_task(self._show(show), name="service output")
 
@@ -50,18 +55,20 @@ class ServiceProcess:
         """
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        with theirs:
+        tie_theirs, tie_ours = os.pipe()
+        with theirs, os.fdopen(tie_theirs, "rb", buffering=0):
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "holdfast.cli.dev_service", target),
                 *("--host", host, "--port", str(port), "--report", str(theirs.fileno())),
+                *("--tie", str(tie_theirs)),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
-                pass_fds=(theirs.fileno(),),
+                pass_fds=(theirs.fileno(), tie_theirs),
                 start_new_session=True,
             )
-        return cls(process, ours, show)
+        return cls(process, ours, tie_ours, show)
 
     @property
     def pid(self) -> int:
@@ -76,7 +83,7 @@ class ServiceProcess:
         loop = asyncio.get_running_loop()
         data = bytearray()
         while not data.endswith(b"\n") and len(data) < _REPORT_BYTES_MAX:
-            chunk = await loop.sock_recv(self._tie, _CHUNK_BYTES)
+            chunk = await loop.sock_recv(self._report, _CHUNK_BYTES)
             if not chunk:
                 return None
             data += chunk
@@ -109,7 +116,8 @@ class ServiceProcess:
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         await self._process.wait()
-        self._tie.close()
+        self._report.close()
+        os.close(self._tie)
         await asyncio.wait([self._shown], timeout=SHOWN_WITHIN_S)
         self._shown.cancel()
 
