@@ -17,11 +17,10 @@ export function InvocationPage({ id }: { id: string }) {
   const tree = useMemo(() => new InvocationTree(id), [id]);
   useEffect(() => tree.start(), [tree]);
   const [hidden, setHidden] = useState<ReadonlySet<Kind>>(new Set());
-  const changed = tree.version.value;
+  const shown = tree.shown.value;
   const unfolded = tree.unfolded.value;
-  // The tree is changed in place, and says so by its version.
-  const rows = useMemo(() => rowsOf(tree, hidden), [tree, hidden, changed, unfolded]);
-  const root = tree.branches.get(id);
+  const rows = useMemo(() => rowsOf(shown, unfolded, hidden), [shown, unfolded, hidden]);
+  const root = shown.branches.get(id);
   const summary = root?.summary ?? null;
   const title = summary?.target ?? id;
   useEffect(() => {

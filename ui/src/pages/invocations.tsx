@@ -184,7 +184,7 @@ function Rows({ list, filtered }: { list: InvocationList; filtered: boolean }) {
   const rows = list.rows.value;
   const [chosen, setChosen] = useState<string | null>(null);
   const visible = useVisible(container, rows.length, ROW_PX);
-  const scrolled = visible.scrollTop > ROW_PX / 2;
+  const { scrolled } = visible;
   useEffect(() => list.hold(scrolled), [list, scrolled]);
   const index = rows.findIndex((row) => row.id === chosen);
 

@@ -1,7 +1,7 @@
 /** Services as they are registered now: their handlers, revisions and settings. */
 
 import { useEffect, useState } from "preact/hooks";
-import { api } from "../api/client";
+import { api, messageOf } from "../api/client";
 import type { Service } from "../api/types";
 import { Empty, Notice } from "../components/basics";
 import { Icon } from "../components/icon";
@@ -15,7 +15,7 @@ export function ServicesPage() {
   const [error, setError] = useState("");
   useEffect(() => {
     document.title = "Services · Holdfast";
-    api.services().then(setServices, (failure: Error) => setError(failure.message));
+    api.services().then(setServices, (failure: unknown) => setError(messageOf(failure)));
   }, []);
   return (
     <div class="page scroll-page">

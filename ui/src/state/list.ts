@@ -6,7 +6,7 @@
  */
 
 import { batch, signal } from "@preact/signals";
-import { ApiError, api } from "../api/client";
+import { ApiError, api, messageOf } from "../api/client";
 import { follow } from "../api/stream";
 import type { InvocationPage, Summary } from "../api/types";
 import { type Filters, filterParameters, matches } from "../lib/filters";
@@ -34,6 +34,7 @@ export class InvocationList {
   private held = new Map<string, Summary>();
   private frame = 0;
   private retry: ReturnType<typeof setTimeout> | undefined;
+  private started = false;
   private generation = 0;
   /** What came by event while a page is under way, which may be older. */
   private meanwhile: Map<string, Summary | null> | null = null;
@@ -51,6 +52,7 @@ export class InvocationList {
 
   /** Fetch and listen, until the returned function is called. */
   start(): () => void {
+    this.started = true;
     const query = filterParameters({ ...this.filters, status: [], id: "" }).toString();
     const stop = follow({
       query,
@@ -63,6 +65,7 @@ export class InvocationList {
     void this.refresh();
     return () => {
       stop();
+      this.started = false;
       this.generation += 1;
       cancelAnimationFrame(this.frame);
       clearTimeout(this.retry);
@@ -77,7 +80,12 @@ export class InvocationList {
     this.meanwhile = meanwhile;
     try {
       const page = await this.page(null);
-      if (generation !== this.generation) return;
+      if (generation !== this.generation) {
+        // Events that the answer does not know of may have come: the next one, already asked for, has them. Until
+        // then this is more than nothing.
+        if (this.started && this.state.peek() === "loading") this.rows.value = page.invocations;
+        return;
+      }
       this.meanwhile = null;
       batch(() => {
         this.next = page.next;
@@ -95,7 +103,7 @@ export class InvocationList {
       }
     } catch (error) {
       if (generation !== this.generation) return;
-      this.error.value = error instanceof ApiError ? error.message : String(error);
+      this.error.value = messageOf(error);
       this.state.value = "failed";
       if (error instanceof ApiError && (error.status === 0 || error.status >= 500)) {
         this.retry = setTimeout(() => void this.refresh(), REFETCH_PAUSE_MS);
@@ -125,7 +133,7 @@ export class InvocationList {
       const known = new Set([...this.unwanted, ...this.rows.value.map((row) => row.id)]);
       this.put([...this.rows.value, ...page.invocations.filter((row) => !known.has(row.id))]);
     } catch (error) {
-      this.error.value = error instanceof ApiError ? error.message : String(error);
+      this.error.value = messageOf(error);
     } finally {
       this.loadingMore.value = false;
       this.unwanted.clear();

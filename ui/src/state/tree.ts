@@ -5,11 +5,11 @@
  * than they are, so what arrives during a fetch is put on top of its answer.
  */
 
-import { batch, signal } from "@preact/signals";
-import { ApiError, api } from "../api/client";
+import { batch, type Signal, signal } from "@preact/signals";
+import { ApiError, api, messageOf } from "../api/client";
 import { follow } from "../api/stream";
 import type { Attempt, EntriesEvent, Entry, Payload, Summary } from "../api/types";
-import { serverNow } from "../lib/clock";
+import { beat, serverNow } from "../lib/clock";
 import { merged } from "../lib/merge";
 
 /** What one event stream may watch. */
@@ -42,12 +42,18 @@ interface Meanwhile {
   again: boolean;
 }
 
+/** The tree as it is at a moment; it and its branches never change. */
+export interface Shown {
+  root: string;
+  branches: ReadonlyMap<string, Readonly<Branch>>;
+}
+
 export class InvocationTree {
-  readonly branches = new Map<string, Branch>();
-  /** Changes whenever anything did, at most once a frame. */
-  readonly version = signal(0);
+  /** Follows whatever happens, at most once a frame. */
+  readonly shown: Signal<Shown>;
   readonly unfolded = signal<ReadonlySet<string>>(new Set());
 
+  private readonly branches = new Map<string, Branch>();
   private stopFollowing: (() => void) | null = null;
   private readonly fetching = new Map<string, Meanwhile>();
   private readonly retries = new Set<ReturnType<typeof setTimeout>>();
@@ -56,6 +62,7 @@ export class InvocationTree {
 
   constructor(readonly root: string) {
     this.branches.set(root, empty(root));
+    this.shown = signal(this.snapshot());
   }
 
   start(): () => void {
@@ -73,9 +80,7 @@ export class InvocationTree {
   toggle(key: string, callee: string): boolean {
     const next = new Set(this.unfolded.value);
     if (next.delete(key)) {
-      batch(() => {
-        this.unfolded.value = next;
-      });
+      this.unfolded.value = next;
       return true;
     }
     if (!this.branches.has(callee)) {
@@ -85,12 +90,19 @@ export class InvocationTree {
       this.watch();
     }
     next.add(key);
-    this.unfolded.value = next;
+    batch(() => {
+      this.shown.value = this.snapshot();
+      this.unfolded.value = next;
+    });
     return true;
   }
 
   refresh(id: string = this.root): void {
     void this.fetch(id);
+  }
+
+  private hasStopped(): boolean {
+    return this.stopped;
   }
 
   private watch(): void {
@@ -110,7 +122,7 @@ export class InvocationTree {
 
   private async fetch(id: string): Promise<void> {
     const branch = this.branches.get(id);
-    if (branch === undefined || this.stopped) return;
+    if (branch === undefined || this.hasStopped()) return;
     const under = this.fetching.get(id);
     if (under !== undefined) {
       under.again = true;
@@ -135,12 +147,11 @@ export class InvocationTree {
       for (const event of meanwhile.events) put(branch, event);
       if (meanwhile.gone) leave(branch);
     } catch (error) {
-      const known = error instanceof ApiError;
-      branch.error = known ? error.message : String(error);
-      branch.missing = known && (error.status === 404 || error.status === 400);
+      branch.error = messageOf(error);
+      branch.missing = error instanceof ApiError && (error.status === 404 || error.status === 400);
       if (branch.missing && branch.summary !== null) leave(branch);
       else if (branch.summary === null) branch.state = "failed";
-      if (!branch.missing && !this.stopped) {
+      if (!branch.missing && !this.hasStopped()) {
         const timer = setTimeout(() => {
           this.retries.delete(timer);
           void this.fetch(id);
@@ -194,8 +205,17 @@ export class InvocationTree {
     if (this.frame !== 0 || this.stopped) return;
     this.frame = requestAnimationFrame(() => {
       this.frame = 0;
-      this.version.value += 1;
+      batch(() => {
+        this.shown.value = this.snapshot();
+        beat();
+      });
     });
+  }
+
+  private snapshot(): Shown {
+    const branches = new Map<string, Branch>();
+    for (const [id, branch] of this.branches) branches.set(id, { ...branch });
+    return { root: this.root, branches };
   }
 }
 

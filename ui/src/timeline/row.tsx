@@ -6,6 +6,7 @@ import { Icon } from "../components/icon";
 import { approvalOf } from "../detail/resolve";
 import { at, clockTime, coarse, duration, shortCount } from "../lib/format";
 import { isPoint, isWaitingForAnswer, wordsOf } from "../lib/kinds";
+import { memo } from "../lib/memo";
 import {
   type EntryRow,
   entryStretch,
@@ -30,18 +31,18 @@ interface Drawing {
   now: number;
 }
 
-export function RowView(
-  props: Drawing & {
-    row: Row;
-    id: string;
-    index: number;
-    top: number;
-    nameWidth: number;
-    selected: boolean;
-    onSelect: () => void;
-    onToggle: () => void;
-  },
-) {
+interface RowProps extends Drawing {
+  row: Row;
+  id: string;
+  index: number;
+  top: number;
+  nameWidth: number;
+  selected: boolean;
+  onSelect: (row: Row) => void;
+  onToggle: (row: Row) => void;
+}
+
+export const RowView = memo((props: RowProps) => {
   const { row, scale, margin, axisWidth, now } = props;
   const drawing: Drawing = { scale, margin, axisWidth, now };
   const expandable = row.type === "entry" && row.callee !== null;
@@ -59,15 +60,15 @@ export function RowView(
         row.type === "entry" ? stateOf(row) : row.type === "lane" ? row.branch.summary?.status : undefined
       }
       style={{ transform: `translateY(${props.top}px)` }}
-      onClick={props.onSelect}
-      onDblClick={props.onToggle}
+      onClick={() => props.onSelect(row)}
+      onDblClick={() => props.onToggle(row)}
     >
       <span
         role="rowheader"
         class="row-name"
         style={{ width: `${props.nameWidth}px`, paddingLeft: `${10 + row.depth * INDENT_PX}px` }}
       >
-        <Name row={row} onToggle={props.onToggle} />
+        <Name row={row} onToggle={() => props.onToggle(row)} />
       </span>
       <span role="gridcell" class="row-chart">
         {row.type === "entry" && <EntryBar {...drawing} row={row} />}
@@ -75,7 +76,7 @@ export function RowView(
       </span>
     </div>
   );
-}
+});
 
 function Name({ row, onToggle }: { row: Row; onToggle: () => void }) {
   if (row.type === "note") return <span class="quiet">{row.text}</span>;
