@@ -13,7 +13,7 @@ export function memo<P extends object>(View: (props: P) => ComponentChildren): C
     }
 
     override render() {
-      return <View {...(this.props)} />;
+      return <View {...this.props} />;
     }
   };
 }

@@ -7,6 +7,7 @@ import { Actions } from "../detail/actions";
 import { Facts, FailureCallout, GoneCallout } from "../detail/header";
 import { DetailPanel } from "../detail/panel";
 import type { Kind } from "../lib/kinds";
+import { phone } from "../lib/phone";
 import { type Row, rowsOf } from "../lib/rows";
 import { go, links, search } from "../router";
 import { InvocationTree } from "../state/tree";
@@ -32,13 +33,22 @@ export function InvocationPage({ id }: { id: string }) {
     const address = links.invocation(id);
     go(
       key === null || key === id ? address : `${address}?${new URLSearchParams({ at: shortKey(id, key) })}`,
-      "replace",
+      // On a phone details are a page of their own, which the way back leads out of.
+      phone.value && key !== null && selected === null ? "push" : "replace",
     );
   };
   const chosen = useMemo(
     () => rows.find((row) => row.key === longKey(id, selected)) ?? null,
     [rows, id, selected],
   );
+
+  // On a phone the invocation's own details are not there until its row is touched.
+  const [opened, setOpened] = useState(false);
+  const open = opened || selected !== null;
+  const onSelect = (row: Row | null): void => {
+    setOpened(row?.key === id);
+    select(row?.key ?? null);
+  };
 
   if (root?.state === "failed") {
     return (
@@ -88,13 +98,14 @@ export function InvocationPage({ id }: { id: string }) {
           rows={rows}
           hidden={hidden}
           onHide={setHidden}
-          selected={chosen?.key ?? null}
-          onSelect={(row: Row | null) => select(row === null ? null : row.key)}
+          selected={phone.value && !open ? null : (chosen?.key ?? null)}
+          onSelect={onSelect}
         />
         {root !== undefined && (
           <DetailPanel
             row={chosen ?? rows[0] ?? null}
-            onClose={selected === null ? null : () => select(null)}
+            open={open}
+            onClose={selected === null && !(opened && phone.value) ? null : () => onSelect(null)}
           />
         )}
       </div>

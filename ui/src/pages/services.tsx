@@ -99,8 +99,12 @@ function ServiceCard({ service }: { service: Service }) {
                     <div class="quiet clamp">{handler.documentation}</div>
                   )}
                 </td>
-                <td class="quiet">{handler.input_description}</td>
-                <td class="quiet">{handler.output_description}</td>
+                <td class="quiet" data-label="Takes">
+                  {handler.input_description}
+                </td>
+                <td class="quiet" data-label="Gives">
+                  {handler.output_description}
+                </td>
                 <td class="end">
                   {handler.ty === "Shared" && <span class="tag">shared</span>}
                   {handler.public === false && <span class="tag tag-warned">private</span>}

@@ -20,6 +20,7 @@ import {
 import type { Scale } from "../lib/scale";
 
 const INDENT_PX = 16;
+const PHONE_INDENT_PX = 12;
 const BAR_MIN_PX = 3;
 const WAKE_WORDS_PX = 64;
 const OUTSIDE_PX = 200;
@@ -36,6 +37,7 @@ interface RowProps extends Drawing {
   id: string;
   index: number;
   top: number;
+  /** 0: the name stands above what it names. */
   nameWidth: number;
   selected: boolean;
   onSelect: (row: Row) => void;
@@ -66,7 +68,11 @@ export const RowView = memo((props: RowProps) => {
       <span
         role="rowheader"
         class="row-name"
-        style={{ width: `${props.nameWidth}px`, paddingLeft: `${10 + row.depth * INDENT_PX}px` }}
+        style={
+          props.nameWidth > 0
+            ? { width: `${props.nameWidth}px`, paddingLeft: `${10 + row.depth * INDENT_PX}px` }
+            : { paddingLeft: `${12 + Math.max(row.depth - 1, 0) * PHONE_INDENT_PX}px` }
+        }
       >
         <Name row={row} onToggle={() => props.onToggle(row)} />
       </span>

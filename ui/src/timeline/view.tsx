@@ -10,6 +10,7 @@ import { now as clock } from "../lib/clock";
 import { duration } from "../lib/format";
 import { useKeys } from "../lib/keys";
 import type { Kind } from "../lib/kinds";
+import { phone } from "../lib/phone";
 import { busyStretches, gapsOf, kindCounts, knownStretch, type Row } from "../lib/rows";
 import { idleStretches, makeScale, type Scale, type Stretch, type Tick } from "../lib/scale";
 import { reveal, useVisible } from "../lib/virtual";
@@ -17,12 +18,15 @@ import { type InvocationTree, WATCHED_MAX } from "../state/tree";
 import { RowView } from "./row";
 import { Toolbar } from "./toolbar";
 
-export const ROW_PX = 30;
+/** As in the styles. */
+const ROW_PX = 30;
+const PHONE_ROW_PX = 52;
 const AXIS_PX = 30;
 /** Beside the axis, for the words behind the last bars. */
 const MARGIN_LEFT_PX = 12;
 const MARGIN_RIGHT_PX = 84;
 const TICK_WORDS_PX = 44;
+const WAIT_WORDS_PX = 46;
 const ZOOM_STEP = 1.5;
 const VIEW_MIN_MS = 1;
 
@@ -39,7 +43,8 @@ export function TimelineView(props: {
   const [shortened, setShortened] = useState(true);
   const [view, setView] = useState<Stretch | null>(null);
   const [note, setNote] = useState("");
-  const visible = useVisible(container, rows.length, ROW_PX, AXIS_PX);
+  const rowPx = phone.value ? PHONE_ROW_PX : ROW_PX;
+  const visible = useVisible(container, rows.length, rowPx, AXIS_PX);
 
   const shown = tree.shown.value;
   const root = shown.branches.get(shown.root);
@@ -58,7 +63,8 @@ export function TimelineView(props: {
     };
   }, [shown, known, now]);
 
-  const nameWidth = Math.round(Math.min(Math.max(visible.width * 0.36, 200), 340));
+  // On a phone the names stand above their bars.
+  const nameWidth = phone.value ? 0 : Math.round(Math.min(Math.max(visible.width * 0.36, 200), 340));
   const chartWidth = Math.max(visible.width - nameWidth, 80);
   const axisWidth = Math.max(chartWidth - MARGIN_LEFT_PX - MARGIN_RIGHT_PX, 40);
   const scale = useMemo(
@@ -102,7 +108,7 @@ export function TimelineView(props: {
   // The same functions for all rows and for good, so that a row is made anew only when it has changed.
   const select = useSteady(onSelect);
   const unfold = useSteady(toggle);
-  useStayAtEnd(container, rows.length, live);
+  useStayAtEnd(container, rows.length, rowPx, live);
 
   const index = rows.findIndex((row) => row.key === selected);
   const move = (to: number): void => {
@@ -110,7 +116,7 @@ export function TimelineView(props: {
     const row = rows[next];
     if (row === undefined) return;
     onSelect(row);
-    if (container.current !== null) reveal(container.current, next, ROW_PX, AXIS_PX);
+    if (container.current !== null) reveal(container.current, next, rowPx, AXIS_PX);
   };
   useKeys((key) => {
     const row = rows[index];
@@ -184,7 +190,7 @@ export function TimelineView(props: {
         aria-activedescendant={selected === null ? undefined : rowId(selected)}
       >
         <Axis scale={scale} ticks={ticks} nameWidth={nameWidth} chartWidth={chartWidth} />
-        <div class="timeline-rows" style={{ height: `${rows.length * ROW_PX}px` }}>
+        <div class="timeline-rows" style={{ height: `${rows.length * rowPx}px` }}>
           <div class="timeline-back" style={{ left: `${nameWidth}px` }} aria-hidden="true">
             {ticks.map((tick) => (
               <span key={tick.x} class="grid-line" style={{ left: `${MARGIN_LEFT_PX + tick.x}px` }} />
@@ -208,7 +214,7 @@ export function TimelineView(props: {
               row={row}
               id={rowId(row.key)}
               index={visible.first + offset}
-              top={(visible.first + offset) * ROW_PX}
+              top={(visible.first + offset) * rowPx}
               nameWidth={nameWidth}
               margin={MARGIN_LEFT_PX}
               axisWidth={axisWidth}
@@ -246,7 +252,7 @@ function parentOf(rows: readonly Row[], index: number): number {
 }
 
 function Axis(props: { scale: Scale; ticks: readonly Tick[]; nameWidth: number; chartWidth: number }) {
-  const waits = props.scale.shortened().filter((piece) => piece.width >= 30 && piece.x >= 0);
+  const waits = props.scale.shortened().filter((piece) => piece.width >= WAIT_WORDS_PX && piece.x >= 0);
   const covered = (x: number): boolean =>
     waits.some((piece) => x + TICK_WORDS_PX > piece.x && x < piece.x + piece.width);
   const ticks = props.ticks.filter((tick) => !covered(tick.x));
@@ -289,18 +295,23 @@ function useSteady<A extends unknown[]>(latest: (...args: A) => void): (...args:
 }
 
 /** Whoever looks at the end of a growing timeline goes on looking at its end. */
-function useStayAtEnd(container: preact.RefObject<HTMLElement | null>, count: number, live: boolean): void {
+function useStayAtEnd(
+  container: preact.RefObject<HTMLElement | null>,
+  count: number,
+  rowPx: number,
+  live: boolean,
+): void {
   const atEnd = useRef(false);
   useEffect(() => {
     const element = container.current;
     if (element === null) return;
     const look = (): void => {
       const rest = element.scrollHeight - element.scrollTop - element.clientHeight;
-      atEnd.current = element.scrollTop > 0 && rest < 2 * ROW_PX;
+      atEnd.current = element.scrollTop > 0 && rest < 2 * rowPx;
     };
     element.addEventListener("scroll", look, { passive: true });
     return () => element.removeEventListener("scroll", look);
-  }, [container]);
+  }, [container, rowPx]);
   useLayoutEffect(() => {
     if (live && atEnd.current && container.current !== null)
       container.current.scrollTop = container.current.scrollHeight;
