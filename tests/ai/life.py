@@ -3,7 +3,8 @@
     python -m tests.ai.life MODULE            MODULE has the application `app`
 
 The first process imports the module and listens; it serves nothing. It forks the one that serves, and forks
-anew whenever that one was killed: a kill -9 like any other, without waiting for imports each time.
+anew whenever that one was killed: a kill -9 like any other, without waiting for imports each time. What a
+life imports while it serves is told to the first process, which imports it too, for the lives to come.
 
 Every frame of an attempt that makes a journal entry is sent by itself, and counted over all lives. When the
 plan names its number, the process waits until the server has stored one entry more, and kills itself. From
@@ -16,11 +17,15 @@ PROOF_ENTRIES    a file that is as long as entries were sent
 PROOF_KILLS      a file: a line before each kill
 PROOF_DYING      a file that is there from before the frame is sent until the process is dead
 PROOF_ADMIN      the server's admin interface
+PROOF_PID        a file with the id of the process that serves
+PROOF_GONE       a file: as long as it is there nobody listens, and the next process waits
+PROOF_IMPORTS    a file of the modules that lives imported
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import json
 import os
@@ -33,6 +38,9 @@ import urllib.request
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
+
+import hypercorn.asyncio
+import hypercorn.config
 
 from tests.ai import effects
 
@@ -62,17 +70,22 @@ class Mortal:
 
         attempt = scope["type"] == "http" and "/invoke/" in scope["path"]
         await self._app(scope, receive, sending if attempt else send)
+        if attempt:
+            _tell_imports()
 
     async def _send_frames(self, message: Message, send: Send) -> None:
         for frame in frames(message["body"]):
             makes_entry = _makes_entry(frame)
             dies = makes_entry and _dies_after(_count_entry())
+            before = 0
             if dies:
                 _freeze()
                 before = await asyncio.to_thread(stored_entries)
             await send({**message, "body": frame, "more_body": True})
             if dies:
                 await self._die(before)
+            if HEADER.unpack_from(frame)[0] == PROPOSAL:
+                effects.result_sent()
         if not message.get("more_body", False):
             await send({**message, "body": b"", "more_body": False})
 
@@ -99,7 +112,7 @@ def _end() -> None:
 
 def frames(data: bytes) -> list[bytes]:
     """The frames in a chunk; the SDK sends them whole."""
-    found = []
+    found: list[bytes] = []
     while data:
         size = HEADER.size + HEADER.unpack_from(data)[2]
         found.append(data[:size])
@@ -136,33 +149,59 @@ def stored_entries() -> int:
         return int(json.load(answer)["rows"][0]["entries"])
 
 
+_told = 0
+
+
+def _tell_imports() -> None:
+    global _told
+    if len(sys.modules) != _told:
+        _told = len(sys.modules)
+        Path(os.environ["PROOF_IMPORTS"]).write_text("\n".join(list(sys.modules)), encoding="utf-8")
+
+
+def _import_told() -> None:
+    path = Path(os.environ["PROOF_IMPORTS"])
+    for name in path.read_text(encoding="utf-8").split() if path.exists() else ():
+        if name not in sys.modules:
+            with contextlib.suppress(ImportError):
+                importlib.import_module(name)
+
+
 def serve(listener: socket.socket, app: Any) -> None:
     """One life."""
-    import hypercorn.asyncio
-    import hypercorn.config
-
     config = hypercorn.config.Config()
     config.bind = [f"fd://{listener.fileno()}"]
     config.errorlog = "-"
     asyncio.run(hypercorn.asyncio.serve(Mortal(app), config))  # type: ignore[arg-type]
 
 
-def main() -> None:
-    listener = socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("127.0.0.1", int(os.environ["PORT"])))
-    app = importlib.import_module(sys.argv[1]).app
-    listener.listen(128)
-    listener.set_inheritable(True)
-    while True:
+def live(listener: socket.socket, app: Any) -> None:
+    """One life after the other, until nobody is to be there."""
+    gone = Path(os.environ["PROOF_GONE"])
+    while not gone.exists():
+        _import_told()
         child = os.fork()
         if not child:
             serve(listener, app)
             os._exit(0)
+        Path(os.environ["PROOF_PID"]).write_text(str(child))
         _, status = os.waitpid(child, 0)
         Path(os.environ["PROOF_DYING"]).unlink(missing_ok=True)
         if not os.WIFSIGNALED(status) or os.WTERMSIG(status) != signal.SIGKILL:
             sys.exit(f"the serving process ended by itself: {status}")
+
+
+def main() -> None:
+    app = importlib.import_module(sys.argv[1]).app
+    while True:
+        with socket.socket() as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(("127.0.0.1", int(os.environ["PORT"])))
+            listener.listen(128)
+            listener.set_inheritable(True)
+            live(listener, app)
+        while Path(os.environ["PROOF_GONE"]).exists():
+            time.sleep(POLL_S)
 
 
 if __name__ == "__main__":

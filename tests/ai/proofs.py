@@ -1,7 +1,8 @@
 """What every agent integration has to show, with real processes: a server, a service, a scripted provider.
 
 A `Proof` names an application and says what has to come of it. A `world` runs it, best for a whole test
-module, since frameworks take long to import. The functions below show one thing each.
+module, since frameworks take long to import; several worlds may prove the same at the same time (`together`).
+The functions below show one thing each.
 
     PROOF = Proof(
         module="tests.ai.apps.claims",         # has `app`; its tools call `tests.ai.effects.ran(label)`
@@ -13,18 +14,19 @@ module, since frameworks take long to import. The functions below show one thing
         tools={"look_up": 1, "check": 1},
     )
 
-    @pytest.fixture(scope="module", params=[True, False], ids=["duplex", "replayed"])
-    def here(request, tmp_path_factory):
-        with world(PROOF, tmp_path_factory.mktemp("claims"), duplex=request.param) as here:
+    @pytest.fixture(scope="module")
+    def here(tmp_path_factory):
+        with world(PROOF, tmp_path_factory.mktemp("claims")) as here:
             yield here
 
-    prove_run(here)                  so many model calls and tool runs; not duplex: replayed at every await
+    here.register(duplex=False)      every await ends the attempt, and the next one replays
+    prove_run(here)                  so many model calls and tool runs
     prove_crashes(here)              the same after kill -9 at every journal entry
-    prove_dying_every_time(here)     the same when the process dies at every entry of one invocation
+    prove_usage(here)                the same when the process dies at every entry of one invocation, and the
+                                     tokens in the journal are those served
     prove_parallel(here, [...])      these tools run at the same time, and are journaled in this order
     prove_order(here)                20 runs of random delays, one journal order
     prove_approval(here, True)       answered while the process is gone
-    prove_usage(here)                tokens in the journal are those served, also when it dies all the time
 
 Counts are of answers that reached a caller: a request under way when its caller died is no call. Where model
 calls overlap with tools (agents as tools), a kill at a tool's entry may fall between a model's answer and its
@@ -35,18 +37,24 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import signal
+import socket
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import httpx
 from harness import Process, Server, free_port, new_server, wait_until
 
 from holdfast.testing.llm import ScriptedLLM
+
+T = TypeVar("T")
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_S = 60.0
@@ -71,14 +79,20 @@ class Proof:
     output: object
     script: Sequence[Mapping[str, object]]
     model_calls: int
-    tools: Mapping[str, int] = field(default_factory=dict)
-    environment: Mapping[str, str] = field(default_factory=dict)
+    tools: Mapping[str, int] = field(default_factory=dict[str, int])
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 class World:
-    """A server, the service and the provider of one proof, running."""
+    """A server, the service and the provider of one proof, running.
 
-    def __init__(self, proof: Proof, work_dir: Path) -> None:
+    Attributes:
+        name: for who has several.
+        proof: may be replaced by another one of the same application and script.
+    """
+
+    def __init__(self, proof: Proof, work_dir: Path, name: str = "") -> None:
+        self.name = name
         self.proof = proof
         self.llm = ScriptedLLM(proof.script)
         self.server: Server = new_server(work_dir / "server")
@@ -87,7 +101,7 @@ class World:
         # What is under way when the process dies gets no answer.
         self.llm.hold(self.dying.exists)
         self.plan, self.entries, self.kills = (work_dir / name for name in ("plan", "entries", "kills"))
-        self.delays = work_dir / "delays"
+        self.delays, self.gone, self.pid = (work_dir / name for name in ("delays", "gone", "pid"))
         self.port = free_port()
         self.service = Process(
             "service",
@@ -103,6 +117,9 @@ class World:
                 "PROOF_KILLS": str(self.kills),
                 "PROOF_DYING": str(self.dying),
                 "PROOF_DELAYS": str(self.delays),
+                "PROOF_GONE": str(self.gone),
+                "PROOF_PID": str(self.pid),
+                "PROOF_IMPORTS": str(work_dir / "imports"),
                 "PROOF_ADMIN": self.server.admin_url,
                 "LITELLM_LOCAL_MODEL_COST_MAP": "True",
                 "OPENAI_AGENTS_DISABLE_TRACING": "1",
@@ -118,10 +135,40 @@ class World:
             path.write_text("")
         self.llm.forget()
 
-    def start_service(self) -> None:
-        """Start it and return once it answers."""
+    def start(self) -> None:
+        """Start it all and register the service."""
+        self.llm.start()
         self.service.start()
+        self.server.start()
         self.service.wait_healthy(self._healthy, DEADLINE_S)
+        self.register()
+
+    def stop(self) -> None:
+        """End it all."""
+        self.service.kill9()
+        self.server.kill9()
+        self.llm.stop()
+
+    def register(self, *, duplex: bool = True) -> None:
+        """By HTTP/2, where an attempt goes on while it waits; else by HTTP/1.1, where every await ends the
+        attempt and the next one replays."""
+        with self.server.admin() as admin:
+            admin.register(f"http://127.0.0.1:{self.port}", http_11=not duplex)
+
+    def kill(self) -> None:
+        """kill -9 of the process that serves; from then on nobody listens."""
+        self.gone.touch()
+        os.kill(int(self.pid.read_text()), signal.SIGKILL)
+        wait_until(self._refuses, "the port to be closed", DEADLINE_S)
+
+    def revive(self) -> None:
+        """There is a process again."""
+        self.gone.unlink()
+        self.service.wait_healthy(self._healthy, DEADLINE_S)
+
+    def _refuses(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) != 0
 
     def _healthy(self) -> bool:
         try:
@@ -196,30 +243,33 @@ class World:
 
 
 @contextmanager
-def world(
-    proof: Proof,
-    work_dir: Path,
-    *,
-    duplex: bool = True,
-) -> Iterator[World]:
-    """A world, torn down at the end.
-
-    Args:
-        duplex: HTTP/2, where an attempt goes on while it waits; else HTTP/1.1, where every await ends the
-            attempt and the next one replays.
-    """
+def world(proof: Proof, work_dir: Path) -> Generator[World]:
+    """A world, torn down at the end."""
     made = World(proof, work_dir)
     try:
-        made.llm.start()
-        made.server.start()
-        made.start_service()
-        with made.server.admin() as admin:
-            admin.register(f"http://127.0.0.1:{made.port}", http_11=not duplex)
+        made.start()
         yield made
     finally:
-        made.service.kill9()
-        made.server.kill9()
-        made.llm.stop()
+        made.stop()
+
+
+def together(worlds: Mapping[str, World], law: Callable[[World], T]) -> dict[str, T]:
+    """What comes of a law in each world, by its name; the worlds prove it at the same time.
+
+    Raises:
+        ExceptionGroup: of all that failed, each with its world's name.
+    """
+    with ThreadPoolExecutor(max(1, len(worlds))) as pool:
+        proved = {name: pool.submit(law, here) for name, here in worlds.items()}
+    failed: list[Exception] = []
+    for name, future in proved.items():
+        error = future.exception()
+        if isinstance(error, Exception):
+            error.add_note(f"in the world of {name}")
+            failed.append(error)
+    if failed:
+        raise ExceptionGroup("not proved", failed)
+    return {name: future.result() for name, future in proved.items()}
 
 
 def prove_run(here: World) -> str:
@@ -290,14 +340,16 @@ def _first_mentions(commands: Sequence[str], labels: Sequence[str]) -> list[str]
 
 
 def prove_order(here: World, runs: int = ORDER_RUNS) -> list[str]:
-    """Runs whose tools take random times write the same journal.
+    """Runs side by side whose tools take random times write the same journal.
 
     Returns:
         Its commands.
     """
     here.reset()
     here.delays.write_text(str(ORDER_DELAY_S))
-    journals = [tuple(here.commands(here.run())) for _ in range(runs)]
+    begun = [here.send() for _ in range(runs)]
+    assert [here.result(one) for one in begun] == [here.proof.output] * runs
+    journals = [tuple(here.commands(one)) for one in begun]
     assert len(set(journals)) == 1, "\n".join(str(journal) for journal in sorted(set(journals)))
     return list(journals[0])
 
@@ -314,9 +366,9 @@ def prove_approval(here: World, answer: object, output: object = None) -> str:
     here.reset()
     invocation = here.send()
     awakeable = wait_until(lambda: asked_for(here, invocation), "the agent to ask", DEADLINE_S)
-    here.service.kill9()
+    here.kill()
     assert here.answer(awakeable, answer) == 202
-    here.start_service()
+    here.revive()
     assert here.result(invocation) == (here.proof.output if output is None else output)
     return awakeable
 
@@ -338,7 +390,7 @@ def asked_for(here: World, invocation: str) -> str | None:
 
 def _bytes(raw: object) -> bytes:
     if isinstance(raw, list):
-        return bytes(raw)
+        return bytes(cast("list[int]", raw))
     text = str(raw)
     try:
         return bytes.fromhex(text)

@@ -26,10 +26,16 @@ PROOF = Proof(
 )
 
 
-@pytest.fixture(scope="module", params=[True, False], ids=["duplex", "replayed"])
-def here(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with world(PROOF, tmp_path_factory.mktemp("asking"), duplex=request.param) as here:
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with world(PROOF, tmp_path_factory.mktemp("asking")) as here:
         yield here
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["duplex", "replayed"])
+def here(request: pytest.FixtureRequest, running: World) -> World:
+    running.register(duplex=request.param)
+    return running
 
 
 def ask(here: World, timeout_s: float) -> tuple[str, str]:
@@ -55,13 +61,13 @@ def test_answered_while_the_process_is_gone(here: World) -> None:
 
 def test_resolved_twice_the_first_answer_counts_and_the_second_is_told_so(here: World) -> None:
     invocation, awakeable = ask(here, 3600)
-    here.service.kill9()  # so that the answers meet a question nobody is at
+    here.kill()  # so that the answers meet a question nobody is at
     assert here.answer(awakeable, {"approved": True, "by": "Ada"}) == 202
     second = resolve_entry(here, invocation, awakeable)
     assert second.status_code == 409, second.text
     assert second.json()["message"]
     assert here.answer(awakeable, False) == 202
-    here.start_service()
+    here.revive()
     assert here.result(invocation) == "approved Ada"
     here.check()
 

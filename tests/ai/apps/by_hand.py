@@ -14,14 +14,14 @@ claims = holdfast.Service("Claims", retry=holdfast.InvocationRetry(initial_inter
 @tool
 async def look_up(policy: str) -> str:
     """Look up a policy."""
-    await ran("look_up", 0.15)
+    await ran("look_up", beside=["check_fraud"])
     return f"{policy} covers it"
 
 
 @tool
 async def check_fraud(amount: int) -> dict[str, bool]:
     """Look for signs of fraud."""
-    await ran("check_fraud", 0.1)
+    await ran("check_fraud", beside=["look_up"])
     return {"suspicious": amount > 1_000_000}
 
 

@@ -13,14 +13,14 @@ from tests.ai.effects import ran
 @function_tool
 async def look_up(policy: str) -> str:
     """Look up a policy."""
-    await ran("look_up", 0.15)
+    await ran("look_up", beside=["check_fraud"])
     return f"{policy} covers it"
 
 
 @function_tool
 def check_fraud(amount: int) -> dict[str, bool]:
     """Look for signs of fraud."""
-    asyncio.run(ran("check_fraud", 0.1))
+    asyncio.run(ran("check_fraud", beside=["look_up"]))
     return {"suspicious": amount > 1_000_000}
 
 
@@ -44,7 +44,7 @@ clerk.handoffs.append(cashier)
 durable(clerk)
 careful = durable(Agent(name="careful", model="gpt-scripted", tools=[pay_if_allowed]))
 
-claims = holdfast.Service("Claims")
+claims = holdfast.Service("Claims", retry=holdfast.InvocationRetry(initial_interval=0.02, max_interval=0.2))
 
 
 @claims.handler()

@@ -10,7 +10,7 @@ import holdfast
 from holdfast.ai.pydantic_ai import Durable
 from tests.ai.effects import ran
 
-claims = holdfast.Service("Claims")
+claims = holdfast.Service("Claims", retry=holdfast.InvocationRetry(initial_interval=0.02, max_interval=0.2))
 
 # The model by an instance, with a provider of its own; below, it is named by a text.
 fraud = Agent(
@@ -27,14 +27,14 @@ agent = Agent("openai:gpt-large", name="claims", instructions="You decide claims
 @agent.tool_plain
 async def look_up(policy: str) -> str:
     """Look up a policy."""
-    await ran("look_up", 0.3)
+    await ran("look_up", beside=["price"])
     return f"{policy} covers it"
 
 
 @agent.tool_plain
 async def price(item: str) -> int:
     """What an item costs."""
-    await ran("price", 0.2)
+    await ran("price", beside=["look_up"])
     return 900
 
 
