@@ -11,6 +11,7 @@ INTEROP_SERVICES := tests/interop/services
 INTEROP_BUILDS := build/interop
 HAS_NPM := $(shell command -v npm 2>/dev/null)
 UI_BUILT := src/holdfast/admin/ui_dist/index.html
+UI_PACKAGES := ui/node_modules/.package-lock.json
 UI_SOURCES := $(shell find ui -type f -not -path 'ui/node_modules/*')
 
 # Tests start many processes: without cached bytecode each of them compiles everything anew.
@@ -31,16 +32,20 @@ ui: $(UI_BUILT)
 
 $(UI_BUILT): $(UI_SOURCES)
 ifneq ($(HAS_NPM),)
-	npm ci --silent --no-audit --no-fund --prefix ui
+	$(MAKE) --silent $(UI_PACKAGES)
 	npm run --silent build --prefix ui
 	touch $@
 else
 	@echo "npm is not installed: THE WEB UI IS NOT BUILT, /ui/ will say so, and its tests will be skipped"
 endif
 
+$(UI_PACKAGES): ui/package-lock.json
+	npm ci --silent --no-audit --no-fund --prefix ui
+	touch $@
+
 ui-check:
 ifneq ($(HAS_NPM),)
-	test -d ui/node_modules || npm ci --silent --no-audit --no-fund --prefix ui
+	$(MAKE) --silent $(UI_PACKAGES)
 	npm run --silent check --prefix ui
 	npm run --silent test --prefix ui
 else
