@@ -8,7 +8,7 @@
 import { batch, type Signal, signal } from "@preact/signals";
 import { ApiError, api, messageOf } from "../api/client";
 import { follow } from "../api/stream";
-import type { Attempt, EntriesEvent, Entry, Payload, Summary } from "../api/types";
+import type { Attempt, EntriesEvent, Entry, Payload, Summary, Timeline } from "../api/types";
 import { beat, serverNow } from "../lib/clock";
 import { merged } from "../lib/merge";
 
@@ -132,20 +132,17 @@ export class InvocationTree {
     this.fetching.set(id, meanwhile);
     try {
       const timeline = await api.timeline(id, -1);
+      if (branch.state === "loading" && timeline.next !== null) {
+        // The beginning of a long journal is shown while the rest is on its way.
+        take(branch, timeline, meanwhile);
+        this.changed();
+      }
       for (let pages = 1; timeline.next !== null && pages < PAGES_MAX; pages += 1) {
         const page = await api.timeline(id, timeline.next);
         timeline.entries = merged(timeline.entries, page.entries, (entry) => entry.index);
         timeline.next = page.next;
       }
-      branch.summary = newer(meanwhile.summary, timeline.invocation);
-      branch.input = timeline.input;
-      branch.output = timeline.output;
-      branch.attempts = timeline.attempts;
-      branch.entries = timeline.entries;
-      branch.state = "ready";
-      branch.gone = false;
-      for (const event of meanwhile.events) put(branch, event);
-      if (meanwhile.gone) leave(branch);
+      take(branch, timeline, meanwhile);
     } catch (error) {
       branch.error = messageOf(error);
       branch.missing = error instanceof ApiError && (error.status === 404 || error.status === 400);
@@ -246,6 +243,19 @@ function leave(branch: Branch): void {
 /** What came by event while `fetched` was under way, unless that is newer still. */
 function newer(event: Summary | null, fetched: Summary): Summary {
   return event !== null && event.modified_at >= fetched.modified_at ? event : fetched;
+}
+
+/** What was fetched, and on top of it what happened meanwhile. */
+function take(branch: Branch, timeline: Timeline, meanwhile: Meanwhile): void {
+  branch.summary = newer(meanwhile.summary, timeline.invocation);
+  branch.input = timeline.input;
+  branch.output = timeline.output;
+  branch.attempts = timeline.attempts;
+  branch.entries = timeline.entries;
+  branch.state = "ready";
+  branch.gone = false;
+  for (const event of meanwhile.events) put(branch, event);
+  if (meanwhile.gone) leave(branch);
 }
 
 function put(branch: Branch, event: EntriesEvent): void {
