@@ -10,9 +10,15 @@ from openai.types.responses import ResponseFunctionToolCall, ResponseOutputMessa
 
 from holdfast.ai.openai_agents.journaled import AnswerSerde
 
-CALL = {"type": "function_call", "call_id": "c1", "name": "pay", "arguments": "{}"}
-TEXT = {"type": "output_text", "text": "done", "annotations": []}
-MESSAGE = {"type": "message", "id": "m", "role": "assistant", "status": "completed", "content": [TEXT]}
+CALL: dict[str, Any] = {"type": "function_call", "call_id": "c1", "name": "pay", "arguments": "{}"}
+TEXT: dict[str, Any] = {"type": "output_text", "text": "done", "annotations": []}
+MESSAGE: dict[str, Any] = {
+    "type": "message",
+    "id": "m",
+    "role": "assistant",
+    "status": "completed",
+    "content": [TEXT],
+}
 
 
 @pytest.mark.parametrize(
