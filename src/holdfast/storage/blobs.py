@@ -192,17 +192,20 @@ class Blobs:
             if rows:
                 given_up.update([digest for (digest,) in rows])
                 database.execute("DELETE FROM blob_use WHERE holder = ? AND name >= ? AND name < ?", values)
-        for digest in given_up:
-            database.execute(
-                "DELETE FROM blob WHERE digest = ?1 "
-                "AND NOT EXISTS (SELECT 1 FROM blob_use WHERE blob_use.digest = ?1)",
-                (digest,),
-            )
+        self._sweep(given_up)
 
     def _store(self, digest: bytes) -> None:
         database = self._database
         if database.first("SELECT 1 FROM blob WHERE digest = ?", (digest,)) is None:
             database.execute("INSERT INTO blob(digest, data) VALUES (?, ?)", (digest, self._new[digest]))
+
+    def _sweep(self, given_up: set[bytes]) -> None:
+        for digest in given_up:
+            self._database.execute(
+                "DELETE FROM blob WHERE digest = ?1 "
+                "AND NOT EXISTS (SELECT 1 FROM blob_use WHERE blob_use.digest = ?1)",
+                (digest,),
+            )
 
     def committed(self) -> None:
         if self._uses or self._dropped:

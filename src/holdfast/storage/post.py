@@ -12,7 +12,7 @@ from holdfast.storage.messages import content_in, decode_message, encode_message
 from holdfast.storage.meta import Meta
 
 _Slot = tuple[int, int]
-_SEQUENCES = 1 << 47
+SEQUENCES = 1 << 47
 """Names of one destination's messages among holders of blobs."""
 
 
@@ -42,7 +42,7 @@ class Post:
     def drop(self, destination: int, upto: int) -> None:
         self._dropped[destination] = upto
         if self._blobs.any_of(Holder.OUTBOX):
-            first = destination * _SEQUENCES
+            first = destination * SEQUENCES
             self._blobs.drop_range(Holder.OUTBOX, first, first + upto + 1)
 
     def received(self, source: int) -> int:
@@ -74,7 +74,7 @@ class Post:
         if len(encoded) <= self._blobs.inline_bytes_max:
             return (*slot, encoded)
         destination, sequence = slot
-        name = destination * _SEQUENCES + sequence
+        name = destination * SEQUENCES + sequence
         return (*slot, self._blobs.put(Holder.OUTBOX, name, encoded, content_in(message, encoded)))
 
     def flush(self) -> None:
