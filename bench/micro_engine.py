@@ -110,6 +110,9 @@ class Socket:
         self.writes += 1
         self.last = data
 
+    def is_closing(self) -> bool:
+        return False
+
     def set_write_buffer_limits(self, high: int) -> None: ...
     def pause_reading(self) -> None: ...
     def resume_reading(self) -> None: ...

@@ -262,7 +262,7 @@ _SYS_JOURNAL = Table(
         "invoked_target": _text(
             f"CASE WHEN j.callee IS NOT NULL THEN hf_invoked_target(j.type, {_BODY}) END"
         ),
-        "sleep_wakeup_at": _time("CASE WHEN j.type = 0x40C THEN hf_sleep_wakeup_at(j.type, j.body) END"),
+        "sleep_wakeup_at": _time(f"CASE WHEN j.type = 0x40C THEN hf_sleep_wakeup_at(j.type, {_BODY}) END"),
         "promise_name": _text(
             f"CASE WHEN j.type BETWEEN 0x409 AND 0x40B THEN hf_promise_name(j.type, {_BODY}) END"
         ),
