@@ -137,7 +137,7 @@ class FrameDecoder:
 
     def __init__(self, max_message_bytes: int = MESSAGE_BYTES_MAX) -> None:
         self._max = max_message_bytes
-        self._head = b""
+        self._head: bytes = b""
         """The beginning of a header."""
         self._type = self._flags = 0
         self._parts: list[bytes | bytearray | memoryview] = []
