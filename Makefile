@@ -59,7 +59,7 @@ endif
 interop-setup:
 	$(INTEROP_SERVICES)/build.sh $(INTEROP_BUILDS)
 
-# The main job: a claim agent that survives kill -9 of the server and of itself.
+# The main job: a claim agent in `holdfast dev` that survives kill -9 of the server and of itself.
 demo: setup ui
 	$(BIN)/python -m examples.claim_demo.demo
 

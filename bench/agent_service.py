@@ -38,7 +38,7 @@ def wanted(done: int, per_turn: int) -> range:
 
 
 def pydantic_agent(per_turn: int) -> Agent[None, str]:
-    def answer(messages: list[ModelMessage], info: AgentInfo) -> PydanticResponse:
+    async def answer(messages: list[ModelMessage], info: AgentInfo) -> PydanticResponse:
         done = sum(isinstance(part, ToolReturnPart) for message in messages for part in message.parts)
         calls = [ToolCallPart("look", {"number": number}, f"c{number}") for number in wanted(done, per_turn)]
         return PydanticResponse(parts=calls or [TextPart("done")])

@@ -15,7 +15,7 @@ from examples.claim_demo.bank import Payment
 from examples.claim_demo.effects import Effect
 from examples.claim_demo.server_view import JournaledStep, Json
 
-INTERRUPTED = "pay_out"  # the step in whose middle the second kill falls
+INTERRUPTED = "pay_out"  # the step in whose middle the last kill falls
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,10 @@ class Facts:
     outcome: Json
     effects: Sequence[Effect]
     journal: Sequence[JournaledStep]
-    journal_at_second_kill: Sequence[JournaledStep]
+    journal_at_last_kill: Sequence[JournaledStep]
     status_while_waiting: str
     status_after_restart: str
+    service_gone_at_approval: bool
     attempts_before_approval: int
     model_calls: int | None  # None: a real model, whose calls nobody else counted
     payments: Sequence[Payment]
@@ -97,23 +98,28 @@ def checks(facts: Facts) -> Iterator[Check]:
     )
     yield Check(
         facts.status_while_waiting == facts.status_after_restart == "suspended",
-        "While it waited for the human it was suspended, before the first kill and after the restart.",
+        "While it waited for the human it was suspended, before the server was killed and after.",
     )
     yield Check(
         facts.attempts_before_approval == 0,
         "After the restart no agent code ran until the human answered: waiting costs no process.",
     )
     yield Check(
+        facts.service_gone_at_approval,
+        "The human's answer was taken while there was no process of the agent.",
+    )
+    kills = len(facts.service_pids) - 1
+    yield Check(
         bool(others) and all(len(story.started) == len(story.finished) == 1 for story in others),
-        f"{len(others)} of {len(told)} steps ran exactly once, in spite of two kills.",
+        f"{len(others)} of {len(told)} steps ran exactly once, in spite of {kills} kills.",
     )
     yield Check(
         [(len(story.started), len(story.finished)) for story in interrupted] == [(2, 1)],
         f"{INTERRUPTED} began twice and finished once: the kill came before its result was journaled.",
     )
     yield Check(
-        any(step.name == INTERRUPTED and step.result_index is None for step in facts.journal_at_second_kill),
-        f"The journal at the second kill agrees: {INTERRUPTED} was begun and had no result.",
+        any(step.name == INTERRUPTED and step.result_index is None for step in facts.journal_at_last_kill),
+        f"The journal at that kill agrees: {INTERRUPTED} was begun and had no result.",
     )
     yield Check(
         len(facts.payments) == 2

@@ -1,6 +1,6 @@
-"""The demo: start everything, kill -9 the server and the agent twice, and account for every step.
+"""The demo: start everything, kill -9 the server once and the agent twice, and account for every step.
 
-    python -m examples.claim_demo.demo                      the agent in Python
+    python -m examples.claim_demo.demo                      the agent in Python, in one `holdfast dev`
     python -m examples.claim_demo.demo --agent typescript   the same agent in TypeScript
 
 It needs no key and no internet. With OPENAI_API_KEY or OPENAI_BASE_URL set, the agent asks that model
@@ -42,13 +42,11 @@ def perform(stage: Stage, timeline: Timeline) -> Facts:
     Raises:
         DemoError: something that should have happened did not.
     """
-    view, say, loud = stage.view, timeline.say, timeline.loud
+    application, view, say, loud = stage.application, stage.view, timeline.say, timeline.loud
 
     stage.start_world()
-    stage.start_application()
-    say("server", f"started on an empty data directory (pid {stage.server.pids[-1]})")
-    until("the service to be found", lambda: view.register(stage.service_url))
-    say("agent", f"started and registered with the server (pid {stage.service.pids[-1]})")
+    application.start()
+    timeline.retell(application.news())
     say("you", f"can watch it live in a browser: {view.admin_url}/ui/")
     scripted = "a scripted endpoint on loopback: no key, no internet"
     say("model", scripted if stage.model else "the endpoint that OPENAI_* in your environment names")
@@ -60,29 +58,32 @@ def perform(stage: Stage, timeline: Timeline) -> Facts:
     timeline.tell(stage.effects)
     say("agent", "suspended: it waits for the durable promise 'approval', and none of its code runs")
 
-    stage.kill_application()
-    loud("kill -9", "the server and the agent are dead, while the claim waits")
+    application.kill_server()
+    loud("kill -9", "the server is dead, and the agent with it, while the claim waits")
     killed_at_s = time.time()
-    stage.start_application()
+    application.start()
+    timeline.retell(application.news())
     after = until("the claim to be there after the restart", lambda: view.status(invocation))
-    say("server", f"restarted on the same data directory (pid {stage.server.pids[-1]}); the claim is {after}")
-    say("agent", f"restarted (pid {stage.service.pids[-1]})")
+    say("server", f"the claim is {after}")
 
+    application.kill_service()
     approved_at_s = time.time()
+    loud("kill -9", f"the agent is dead (process {application.service_pids[-1]}); the server lives")
     approval: Json = {"approved": True, "by": "Ada"}
-    if view.call(f"/{SERVICE}/{KEY}/approve", approval) is None:
-        raise DemoError("the approval was not accepted")
-    say("human", f"POST /{SERVICE}/{KEY}/approve {json.dumps(approval)}")
+    until("the approval to be taken", lambda: view.submit(f"/{SERVICE}/{KEY}/approve", approval))
+    gone_at_approval = application.service_gone()
+    say("human", f"POST /{SERVICE}/{KEY}/approve/send {json.dumps(approval)}: accepted, with no agent there")
+    application.service_again()
+    timeline.retell(application.news())
 
     until("the bank to be asked", stage.payment_begun)
     at_kill = until("the payment to be in the journal", lambda: begun(view.journal(invocation)))
     timeline.tell(stage.effects)
     say("bank", f"moved {AMOUNT} EUR, and has not confirmed it yet: {INTERRUPTED} is in the middle")
-    stage.kill_application()
-    loud("kill -9", f"the server and the agent are dead, in the middle of {INTERRUPTED}")
-    stage.start_application()
-    say("server", f"restarted (pid {stage.server.pids[-1]})")
-    say("agent", f"restarted (pid {stage.service.pids[-1]})")
+    application.kill_service()
+    loud("kill -9", f"the agent is dead (process {application.service_pids[-1]}), in {INTERRUPTED}")
+    application.service_again()
+    timeline.retell(application.news())
 
     outcome = until("the decision", lambda: view.output(SERVICE, KEY))
     timeline.tell(stage.effects)
@@ -93,17 +94,18 @@ def perform(stage: Stage, timeline: Timeline) -> Facts:
         outcome=outcome,
         effects=stage.effects.read(),
         journal=until("the journal", lambda: view.journal(invocation)),
-        journal_at_second_kill=at_kill,
+        journal_at_last_kill=at_kill,
         status_while_waiting=waiting,
         status_after_restart=after,
+        service_gone_at_approval=gone_at_approval,
         attempts_before_approval=sum(
             effect.event == "attempt" and killed_at_s < effect.time_s < approved_at_s
             for effect in stage.effects.read()
         ),
         model_calls=len(stage.model_log.read_text().splitlines()) if stage.model else None,
         payments=stage.ledger(),
-        server_pids=stage.server.pids,
-        service_pids=stage.service.pids,
+        server_pids=application.server_pids,
+        service_pids=application.service_pids,
     )
 
 
@@ -134,7 +136,7 @@ def give_account(facts: Facts, elapsed_s: float) -> bool:
 
 def main() -> int:
     """Run the demo. Returns the exit code: 0 when every fact held."""
-    parser = argparse.ArgumentParser(description="An agent, two kill -9, one payment.")
+    parser = argparse.ArgumentParser(description="An agent, three kill -9, one payment.")
     parser.add_argument("--agent", choices=sorted(AGENTS), default="python")
     parser.add_argument("--keep", action="store_true", help="keep the working folder: data, logs, effects")
     parser.add_argument("--facts", type=Path, help="also write what was found out to this file, as JSON")
@@ -144,7 +146,7 @@ def main() -> int:
 
     folder = Path(tempfile.mkdtemp(prefix="claim-demo-"))
     timeline = Timeline()
-    print(f"An insurance claim, an agent in {LANGUAGE[options.agent]}, two times kill -9\n")
+    print(f"An insurance claim, an agent in {LANGUAGE[options.agent]}, three times kill -9\n")
     try:
         with Children(folder) as children:
             try:
@@ -156,6 +158,9 @@ def main() -> int:
             if options.facts:
                 options.facts.write_text(json.dumps(asdict(facts), indent=1), encoding="utf-8")
             return 0 if give_account(facts, timeline.elapsed_s()) else 1
+    except DemoError as error:  # in the end, when something of it does not go away
+        print(error, file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("\nstopped; everything it started is gone", file=sys.stderr)
         return 130

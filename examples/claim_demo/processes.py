@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
+from examples.claim_demo.server_view import DemoError, until
+
 LOG_TAIL_LINES = 15
 STOP_TIMEOUT_S = 10
 
@@ -28,15 +30,28 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def listens(port: int) -> bool:
+    """Whether somebody does, on loopback."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 @dataclass
 class Child:
-    """One program of the demo. `pids` has one entry per start, the newest last."""
+    """One program of the demo.
+
+    Attributes:
+        pids: one entry per start, the newest last.
+        orphan_port: where a process listens that it starts outside of its group, and that has to end by
+            itself when this one is gone; 0: there is none.
+    """
 
     name: str
     command: Sequence[str]
     folder: Path
     environment: Mapping[str, str]
     log: Path
+    orphan_port: int = 0
     pids: list[int] = field(default_factory=list[int])
     _process: subprocess.Popen[bytes] | None = None
 
@@ -59,11 +74,22 @@ class Child:
         """Whether the newest start is still running."""
         return self._process is not None and self._process.poll() is None
 
+    def check_alive(self) -> None:
+        """Raises DemoError when the newest start has ended."""
+        if not self.alive():
+            raise DemoError(f"{self.name} ended by itself; its last lines are below")
+
     def kill(self) -> None:
-        """kill -9, the whole group; returns when it is gone. Nothing happens if it is gone already."""
+        """kill -9, the whole group; returns when it is gone. Nothing happens if it is gone already.
+
+        Raises:
+            DemoError: what it left behind does not end.
+        """
         self.strike()
         if self._process is not None:
             self._process.wait(STOP_TIMEOUT_S)
+        if self._process is not None and self.orphan_port:
+            until(f"what {self.name} left behind to end", lambda: not listens(self.orphan_port) or None)
 
     def strike(self) -> None:
         """kill -9, the whole group, without waiting for the end."""
@@ -71,12 +97,13 @@ class Child:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
 
+    def output(self) -> str:
+        """Everything it wrote, in all its lives."""
+        return self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
+
     def tail(self) -> str:
         """The last lines it wrote."""
-        if not self.log.exists():
-            return ""
-        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
-        return "\n".join(lines[-LOG_TAIL_LINES:])
+        return "\n".join(self.output().splitlines()[-LOG_TAIL_LINES:])
 
 
 class Children:
@@ -102,7 +129,9 @@ class Children:
     def add(self, name: str, command: Sequence[str], folder: Path, **environment: str) -> Child:
         """A program that will run in `folder` with these additions to the environment; not started yet."""
         scratch = {"TMPDIR": str(self.folder)}  # so that what it leaves there goes away with the rest
-        child = Child(name, command, folder, scratch | environment, self.folder / f"{name}.log")
+        child = Child(
+            name, command, folder, scratch | environment, self.folder / f"{name.replace(' ', '-')}.log"
+        )
         self._children.append(child)
         return child
 

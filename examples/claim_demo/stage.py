@@ -1,4 +1,4 @@
-"""The programs of the demo: the server, the agent, and the outside world of a bank and a model endpoint."""
+"""The programs of the demo: server and agent, and the outside world of a bank and a model endpoint."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 
+from examples.claim_demo.application import Apart, Application, Dev
 from examples.claim_demo.bank import Payment
 from examples.claim_demo.effects import EffectLog
 from examples.claim_demo.processes import Child, Children, free_port
@@ -20,9 +21,11 @@ ROOT = HERE.parent.parent
 PYTHON = (sys.executable, "-m")
 HOLDFAST = (str(Path(sys.executable).with_name("holdfast")),)
 NODE = ("node", "--import", "./promise-with-resolvers.mjs", "--import", "tsx")
+AGENT_FILE = str(HERE / "service.py")
+OTHER_SERVER, OTHER_AGENT = "HOLDFAST_DEMO_SERVER", "HOLDFAST_DEMO_AGENT"
 LANGUAGE = {"python": "Python", "typescript": "TypeScript"}
 AGENTS = {
-    "python": ((*HOLDFAST, "serve", "examples.claim_demo.service:app"), ROOT),
+    "python": ((*HOLDFAST, "serve", "examples.claim_demo.service:app"), ROOT),  # when not in `holdfast dev`
     "typescript": ((*NODE, "service.ts"), ROOT / "examples" / "claim_agent_ts"),
 }
 
@@ -31,42 +34,20 @@ AGENTS = {
 class Stage:
     """The programs of one run, and where they leave their traces."""
 
-    server: Child
-    service: Child
+    application: Application
     bank: Child
     model: Child | None
     view: ServerView
-    service_url: str
     bank_url: str
     effects: EffectLog
     model_log: Path
 
     def start_world(self) -> None:
-        """Start the bank and the model endpoint, and wait until the bank is open."""
+        """Start the bank and the model endpoint, and wait until the bank is open. They are never killed."""
         for outside in (self.bank, self.model):
             if outside is not None:
                 outside.start()
         until("the bank to open", lambda: answers(self.bank_url))
-
-    def start_application(self) -> None:
-        """Start the server and the agent, for the first time or again, and wait until they answer."""
-        self.server.start()
-        self.service.start()
-        until("the server to answer", self.server_ready)
-
-    def server_ready(self) -> bool | None:
-        """True once the server answers. Raises DemoError when it has died instead."""
-        for child in (self.server, self.service):
-            if not child.alive():
-                raise DemoError(f"the {child.name} ended by itself; its last lines are below")
-        return self.view.ready()
-
-    def kill_application(self) -> None:
-        """kill -9 the server and the agent. The bank and the model are the outside world: they stay up."""
-        self.server.strike()
-        self.service.strike()
-        self.server.kill()
-        self.service.kill()
 
     def ledger(self) -> list[Payment]:
         """Every request the bank got."""
@@ -96,24 +77,34 @@ def set_stage(children: Children, agent: str, bank_confirms_after_ms: int) -> St
     )
     bank_options = ("--port", str(bank), "--confirm-after-ms", str(bank_confirms_after_ms))
     model_options = (str(HERE / "script.json"), "--port", str(model), "--log", str(model_log))
-    command, home = agent_command(agent)
+    view = ServerView(ingress, admin)
+    environment = {
+        "BANK_URL": bank_url,
+        "CLAIM_EFFECTS": str(effects),
+        "OPENAI_API_KEY": "no key needed",
+        **endpoint,
+    }
+    application: Application
+    if agent == "python" and not (os.environ.get(OTHER_SERVER) or os.environ.get(OTHER_AGENT)):
+        ports = ("--port", str(ingress), "--admin-port", str(admin), "--service-port", str(service))
+        dev = children.add("holdfast dev", (*HOLDFAST, "dev", AGENT_FILE, *ports), folder, **environment)
+        dev.orphan_port = service
+        application = Dev(dev, service)
+    else:
+        command, home = agent_command(agent)
+        application = Apart(
+            children.add("server", server_command(folder / "data", ingress, admin), folder),
+            children.add("service", command, home, PORT=str(service), **environment),
+            view,
+            service,
+        )
     return Stage(
-        server=children.add("server", server_command(folder / "data", ingress, admin), folder),
-        service=children.add(
-            "service",
-            command,
-            home,
-            PORT=str(service),
-            BANK_URL=bank_url,
-            CLAIM_EFFECTS=str(effects),
-            **{"OPENAI_API_KEY": "no key needed", **endpoint},
-        ),
+        application=application,
         bank=children.add("bank", (*PYTHON, "examples.claim_demo.bank", *bank_options), ROOT),
         model=None
         if real
         else children.add("model", (*PYTHON, "holdfast.testing.llm", *model_options), ROOT),
-        view=ServerView(ingress, admin),
-        service_url=f"http://127.0.0.1:{service}",
+        view=view,
         bank_url=bank_url,
         effects=EffectLog(effects),
         model_log=model_log,
@@ -122,7 +113,7 @@ def set_stage(children: Children, agent: str, bank_confirms_after_ms: int) -> St
 
 def agent_command(agent: str) -> tuple[tuple[str, ...], Path]:
     """The agent's command line and folder: ours, unless HOLDFAST_DEMO_AGENT names another one."""
-    other = os.environ.get("HOLDFAST_DEMO_AGENT")
+    other = os.environ.get(OTHER_AGENT)
     return (tuple(shlex.split(other)), ROOT) if other else AGENTS[agent]
 
 
@@ -132,7 +123,7 @@ def server_command(data: Path, ingress: int, admin: int) -> list[str]:
         f"{shlex.join(HOLDFAST)} server --data-dir {{data}} "
         "--ingress-bind 127.0.0.1:{ingress} --admin-bind 127.0.0.1:{admin}"
     )
-    template = os.environ.get("HOLDFAST_DEMO_SERVER") or ours
+    template = os.environ.get(OTHER_SERVER) or ours
     return shlex.split(template.format(data=shlex.quote(str(data)), ingress=ingress, admin=admin))
 
 

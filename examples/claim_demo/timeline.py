@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Iterable
 
 from examples.claim_demo.effects import EffectLog
 
@@ -21,6 +22,11 @@ class Timeline:
     def say(self, who: str, text: str, at: float | None = None) -> None:
         """One line. `at`: epoch seconds, now if left out."""
         print(f"{(at or time.time()) - self._begin:6.1f} s  {who:<8}  {text}", flush=True)
+
+    def retell(self, news: Iterable[tuple[str, str]]) -> None:
+        """A line each: who, what."""
+        for who, text in news:
+            self.say(who, text)
 
     def loud(self, who: str, text: str) -> None:
         """One line that nobody should miss."""

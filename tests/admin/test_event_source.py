@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from query.story import INPUT
 from query.world import text_of
 
@@ -17,9 +18,9 @@ from holdfast.admin.event_source import EventSource
 from holdfast.admin.invocation_list import Filters
 from holdfast.admin.invocation_shapes import Summary
 from holdfast.core.commands import AttemptError, End, Item, Output, Plain, RunProposal, StartRequest, Suspend
-from holdfast.core.model import AttemptFailure, Await, RetryPolicy, Success
-from holdfast.core.records import Kill
-from holdfast.partition.feed import ChangeFeed, OnChanges
+from holdfast.core.model import AttemptFailure, Await, RetryPolicy, Row, Success
+from holdfast.core.records import Kill, Purge
+from holdfast.partition.feed import ChangeFeed, Gone, OnChanges
 from holdfast.protocol.messages import OutputCommandMessage, RunCommandMessage, Value
 from holdfast.storage.keys import JOURNAL_SPAN
 
@@ -75,6 +76,11 @@ class Watch:
         self._lengths[request.row] = self._lengths.get(request.row, 0) + len(rows)
         if self.publisher.on_changes is not None:
             self.publisher.on_changes(0, (request.row,), tuple(key for (key,) in rows))
+
+    def purge(self, request: StartRequest) -> None:
+        self._world.apply(request.id, Purge(self._world.tick(), request.id))
+        if self.publisher.on_changes is not None:
+            self.publisher.on_changes(0, (request.row,), (), (Gone(request.row, request.id, request.target),))
 
     async def next(self) -> list[tuple[str, Any]]:
         """The events of the next chunk; its last line is the position."""
@@ -161,6 +167,71 @@ def test_a_watched_invocation_comes_with_what_changed_of_its_journal(shown: Show
         (_, (_, changed)) = await watch.next()
         assert [a["outcome"] for a in changed["attempts"]] == ["failed"]
         assert [(e["index"], len(e["retries"])) for e in changed["entries"]] == [(1, 1)]
+
+    story(tale())
+
+
+def test_what_was_purged_is_gone_for_those_who_asked_for_it(shown: Shown) -> None:
+    async def tale() -> None:
+        list_ = Watch(shown, Filters(frozenset(("succeeded",)), "Greeter"))
+        kept, purged, other = list_.start(), list_.start(), list_.start("Other/greet")
+        for request in (kept, purged, other):
+            list_.report(request, output(b"1"), End())
+        assert {e["id"] for _, e in await list_.next()} == {text_of(kept.id), text_of(purged.id)}
+        detail = Watch(shown, None, [text_of(purged.id)])
+        list_.purge(other)
+        assert await list_.next() == [], "of a service that is not asked for"
+        list_.report(kept)
+        list_.purge(purged)
+        (farewell, (name, summary)) = await list_.next()
+        assert farewell == ("gone", {"id": text_of(purged.id)})
+        assert (name, summary["id"]) == ("invocation", text_of(kept.id))
+        assert detail.publisher.on_changes is not None
+        detail.publisher.on_changes(0, (purged.row,), (), (Gone(purged.row, purged.id, purged.target),))
+        assert await detail.next() == [farewell], "also when it has not been heard of before"
+
+    story(tale())
+
+
+def test_a_successor_of_the_same_id_is_told_after_its_predecessor_is_gone(shown: Shown) -> None:
+    """A workflow's id comes from its key: purged, it can be run again within one chunk."""
+
+    async def tale() -> None:
+        first = shown.world.request("Greeter/greet", input_raw=INPUT)
+        watch, list_ = Watch(shown, None, [text_of(first.id)]), Watch(shown)
+        shown.world.start(first)
+        watch.tell(first)
+        await watch.next()
+        watch.report(first, output(b"1"), End())
+        watch.purge(first)
+        again = replace(first, row=Row(first.row + 1000))
+        shown.world.start(again)
+        watch.tell(again)
+        told = await watch.next()
+        assert [name for name, _ in told] == ["gone", "invocation", "entries"]
+        assert told[1][1]["status"] == "ready"
+        assert [e["type"] for e in told[2][1]["entries"]] == ["input"]
+        gone = Gone(first.row, first.id, first.target)
+        assert list_.publisher.on_changes is not None
+        list_.publisher.on_changes(0, (first.row, again.row), (), (gone,))
+        assert [name for name, _ in await list_.next()] == ["gone", "invocation"]
+
+    story(tale())
+
+
+def test_many_that_are_gone_at_once_are_a_reset(shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "EVENTS_AT_ONCE", 3.0)
+    monkeypatch.setattr(module, "EVENTS_PER_S", 0.0)
+
+    async def tale() -> None:
+        requests = [shown.world.request("Greeter/greet", input_raw=INPUT) for _ in range(4)]
+        watch, filtered = Watch(shown), Watch(shown, Filters(service="Rare"))
+        gone = tuple(Gone(one.row, one.id, one.target) for one in requests)
+        for each in (watch, filtered):
+            assert each.publisher.on_changes is not None
+            each.publisher.on_changes(0, tuple(one.row for one in requests), (), gone)
+        assert await watch.next() == [("reset", {})]
+        assert await filtered.next() == []
 
     story(tale())
 

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,7 +44,8 @@ MESSAGES = st.lists(
 
 
 def size(value: object) -> int:
-    return len(json.dumps(value, ensure_ascii=False).encode())
+    """As it is sent."""
+    return len(msgspec.json.encode(value))
 
 
 @given(messages=MESSAGES, bytes_max=st.integers(200, 2000))

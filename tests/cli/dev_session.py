@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -71,6 +72,11 @@ class DevSession:
     @property
     def said(self) -> str:
         return "\n".join(self.lines)
+
+    @property
+    def service_pids(self) -> list[int]:
+        """Of the service's processes as they were told, oldest first."""
+        return [int(pid) for pid in re.findall(r"in process (\d+)", self.said)]
 
     def until_said(self, words: str, times: int = 1) -> None:
         wait_until(lambda: self.said.count(words) >= times or None, f"{words!r} to be said", DEADLINE_S)

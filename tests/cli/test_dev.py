@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 from harness import free_port, wait_until
 
+from holdfast.cli import dev as dev_command
 from holdfast.cli.main import main
 from tests.cli.dev_session import DEADLINE_S, HOLDFAST, DevSession
 
@@ -143,12 +147,96 @@ def test_a_broken_file_is_told_and_taken_up_when_repaired(tmp_path: Path) -> Non
 
 
 @pytest.mark.e2e
-def test_kill_nine_leaves_no_service_behind(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stuck", [False, True], ids=["serving", "stopped"])
+def test_kill_nine_leaves_no_service_behind(stuck: bool, tmp_path: Path) -> None:
+    """Not even one in which no thread runs that could notice."""
+    if stuck and sys.platform != "linux":
+        pytest.skip("only Linux ends a stopped process with its pipe")
     write(tmp_path, PROMPT)
     with DevSession(tmp_path, "greeter.py") as dev:
         dev.until_ready()
+        if stuck:
+            os.kill(dev.service_pids[-1], signal.SIGSTOP)
         dev.kill()
         wait_until(lambda: not listens(dev.service) or None, "the service to go", DEADLINE_S)
+
+
+@pytest.mark.e2e
+def test_a_killed_service_is_started_again_and_what_ran_goes_on(tmp_path: Path) -> None:
+    """Three times: the process that is named serves, is killed while the handler waits, and is replaced."""
+    write(tmp_path, RUNNING.replace("3600", "2"))
+    with DevSession(tmp_path, "greeter.py") as dev:
+        dev.until_ready()
+        sent = json.loads(dev.curl(f"curl localhost:{dev.ingress}/Greeter/greet/send --json '\"Ada\"'"))
+        for life in range(1, 4):
+            dev.until_said("service  | greeting Ada", life)
+            os.kill(dev.service_pids[-1], signal.SIGKILL)
+            dev.until_said("the service was ended by SIGKILL", life)
+            dev.until_said("serving Greeter again in process", life)
+        assert len(set(dev.service_pids)) == 4
+        attach = f"curl localhost:{dev.ingress}/restate/invocation/{sent['invocationId']}/attach"
+        assert dev.curl(attach) == '"Hello Ada"'
+        assert dev.said.count("service  | drew") == 1
+        assert "for the 3rd time in a row" in dev.said
+        assert f"holdfast invocations kill ID --admin http://localhost:{dev.admin}" in dev.said
+        assert dev.interrupt() == 0
+
+
+@pytest.mark.e2e
+def test_a_crash_in_native_code_is_told_with_its_line_and_repaired(tmp_path: Path) -> None:
+    crashing = PROMPT.replace('print("drew")', "import ctypes; ctypes.string_at(0)")
+    write(tmp_path, crashing)
+    with DevSession(tmp_path, "greeter.py", "--ephemeral") as dev:
+        dev.until_ready()
+        sent = json.loads(dev.curl(f"curl localhost:{dev.ingress}/Greeter/greet/send --json '\"Ada\"'"))
+        dev.until_said("the service was ended by SIGSEGV", 2)
+        assert f'File "{tmp_path / "greeter.py"}", line' in dev.said
+        write(tmp_path, PROMPT)
+        attach = f"curl localhost:{dev.ingress}/restate/invocation/{sent['invocationId']}/attach"
+        assert dev.curl(attach) == '"Hello Ada"'
+        assert dev.interrupt() == 0
+
+
+@pytest.mark.e2e
+def test_a_process_that_dies_on_importing_is_tried_again(tmp_path: Path) -> None:
+    (tmp_path / "fragile").touch()
+    dies = 'import os, pathlib\nif pathlib.Path("fragile").exists():\n    os._exit(9)\n'
+    write(tmp_path, dies + PROMPT)
+    with DevSession(tmp_path, "greeter.py", "--ephemeral") as dev:
+        dev.until_said("the service ended with code 9", 2)
+        (tmp_path / "fragile").unlink()
+        dev.until_ready()
+        assert dev.curl(f"curl localhost:{dev.ingress}/Greeter/greet --json '\"Ada\"'") == '"Hello Ada"'
+        assert dev.interrupt() == 0
+
+
+@pytest.mark.e2e
+def test_the_same_command_goes_on_at_once_after_kill_nine(tmp_path: Path) -> None:
+    """Same ports, same state; the service of the first one may still be there when the second one starts."""
+    write(tmp_path, RUNNING.replace("3600", "2"))
+    with DevSession(tmp_path, "greeter.py") as dev:
+        dev.until_ready()
+        sent = json.loads(dev.curl(f"curl localhost:{dev.ingress}/Greeter/greet/send --json '\"Ada\"'"))
+        dev.until_said("service  | drew")
+        dev.until_said("greeting Ada")
+        orphan = dev.service_pids[-1]
+        dev.kill()
+        dev.start()
+        dev.until_ready()
+        assert dev.service_pids[-1] != orphan
+        attach = f"curl localhost:{dev.ingress}/restate/invocation/{sent['invocationId']}/attach"
+        assert dev.curl(attach) == '"Hello Ada"'
+        assert "drew" not in dev.said
+        assert dev.interrupt() == 0
+
+
+def test_a_port_that_an_orphan_is_about_to_leave_is_waited_for() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as orphans:
+        port = orphans.getsockname()[1]
+        leaving = threading.Timer(0.1, orphans.close)
+        leaving.start()
+        assert dev_command.port_problem(port, "--service-port", {}) is None
+        leaving.join()
 
 
 @pytest.mark.e2e
@@ -180,6 +268,7 @@ def test_a_taken_port_is_named_with_its_option(
     option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(dev_command, "ORPHAN_ENDS_WITHIN_S", 0.05)
     write(tmp_path, PROMPT)
     ports = {name: str(free_port()) for name in ("--port", "--admin-port", "--service-port")}
     with socket.create_server(("127.0.0.1", 0)) as other:

@@ -1,4 +1,4 @@
-"""The demo for real: the server, the Python agent, kill -9 twice; an account that notices what is false."""
+"""The demo for real: `holdfast dev`, the Python agent, kill -9 three times; an account that notices lies."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STEPS = ["model turn 1", "look_up_policy", "check_fraud", "model turn 2", "pay_o
 
 @pytest.mark.e2e
 @pytest.mark.slow
-def test_two_kills_cost_one_repeated_step_and_no_second_payment(tmp_path: Path) -> None:
+def test_three_kills_cost_one_repeated_step_and_no_second_payment(tmp_path: Path) -> None:
     """Goal: nothing that was journaled runs again. Method: the demo itself, then its witnesses one by one."""
     shown = perform("python", tmp_path / "facts.json")
     assert_the_story_held(shown)
@@ -48,6 +48,7 @@ def assert_the_story_held(shown: Performance) -> None:
         {"key": "claim-7/payout", "amount": 1800, "moved": False},
     ]
     assert shown.facts["status_while_waiting"] == shown.facts["status_after_restart"] == "suspended"
+    assert shown.facts["service_gone_at_approval"] is True
     assert shown.facts["attempts_before_approval"] == 0
     assert "[FAIL]" not in shown.account
     assert "Every fact held." in shown.account
@@ -107,9 +108,10 @@ GOOD = Facts(
         JournaledStep("calling model" if step.startswith("model") else step, 2 * index, 2 * index + 1)
         for index, step in enumerate(STEPS)
     ],
-    journal_at_second_kill=[JournaledStep("pay_out", 8, None)],
+    journal_at_last_kill=[JournaledStep("pay_out", 8, None)],
     status_while_waiting="suspended",
     status_after_restart="suspended",
+    service_gone_at_approval=True,
     attempts_before_approval=0,
     model_calls=3,
     payments=[Payment("k", 1800, moved=True), Payment("k", 1800, moved=False)],
@@ -132,11 +134,12 @@ def test_the_account_of_a_good_run_holds() -> None:
         replace(GOOD, outcome={"decision": "Declined", "paid": 0}),
         replace(GOOD, status_while_waiting="running"),
         replace(GOOD, status_after_restart="running"),
+        replace(GOOD, service_gone_at_approval=False),
         replace(GOOD, attempts_before_approval=1),
         replace(GOOD, effects=[*GOOD.effects, effect("started", "check_fraud", pid=3)]),
         replace(GOOD, effects=[*GOOD.effects, effect("finished", "pay_out", pid=3)]),
         replace(GOOD, effects=[e for e in GOOD.effects if e.pid != 2]),
-        replace(GOOD, journal_at_second_kill=[JournaledStep("pay_out", 8, 9)]),
+        replace(GOOD, journal_at_last_kill=[JournaledStep("pay_out", 8, 9)]),
         replace(GOOD, payments=[Payment("k", 1800, moved=True), Payment("l", 1800, moved=True)]),
         replace(GOOD, payments=GOOD.payments[:1]),
         replace(GOOD, journal=GOOD.journal[:-1]),

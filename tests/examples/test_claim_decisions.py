@@ -21,8 +21,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
             patch.delenv(name, raising=False)
         stage = set_stage(children, "python", bank_confirms_after_ms=0)
         stage.start_world()
-        stage.start_application()
-        until("the service to be found", lambda: stage.view.register(stage.service_url))
+        stage.application.start()
         yield stage
 
 

@@ -12,11 +12,12 @@ from partition.support import Engine, HeldDisk, answered, engine, handler, turns
 from partition.support import run as go
 
 from holdfast.core.commands import End
-from holdfast.core.model import InvariantViolation, Success, TargetKind
+from holdfast.core.model import InvariantViolation, Row, Success, TargetKind
 from holdfast.core.outcome import Accepted, Answer, Finished, Refused
-from holdfast.core.records import AttemptReport, Lookup, Record
+from holdfast.core.records import AttemptReport, Lookup, Purge, Record
 from holdfast.core.step import Step
 from holdfast.partition import loop as loop_module
+from holdfast.partition.feed import Gone
 from holdfast.partition.loop import RECORDS_PER_COMMIT_MAX, UNAVAILABLE
 
 
@@ -206,6 +207,38 @@ def test_watchers_are_told_once_unless_they_went() -> None:
             attached.cancel()
             assert told == ["accepted", "found", "found", "starter", "a"]
             assert e.partitions[0]._watchers == {}
+
+    go(story())
+
+
+def test_a_commit_that_forgets_says_whom() -> None:
+    """Goal: watchers hear what left, which nobody can read any more; by purge, and where nothing is kept."""
+
+    async def story() -> None:
+        async with engine() as e:
+            told: list[tuple[tuple[Row, ...], tuple[Gone, ...]]] = []
+
+            def note(
+                partition: int, rows: tuple[Row, ...], keys: tuple[int, ...], gone: tuple[Gone, ...] = ()
+            ) -> None:
+                told.append((rows, gone))
+
+            e.partitions[0].on_changes = note
+            brief = handler(journal_retention_ms=0)
+            kept, dropped = (e.engine.make_request(kind, None, (), b"") for kind in (handler(), brief))
+            for request in (kept, dropped):
+                finished: list[Finished] = []
+                e.engine.start(request, lambda _: None, finished.append)
+                await until(lambda: e.runner.ids()[-1:] == [request.id])  # noqa: B023
+                assert all(gone == () for _, gone in told)
+                e.report(request.id, output(Success(b"v")), End())
+                await until(lambda: finished)  # noqa: B023
+            await answered(lambda done: e.engine.submit(kept.id, Purge(e.clock.ms, kept.id), done))
+            farewells = [(rows, gone) for rows, gone in told if gone]
+            assert farewells == [
+                ((request.row,), (Gone(request.row, request.id, request.target),))
+                for request in (dropped, kept)
+            ]
 
     go(story())
 

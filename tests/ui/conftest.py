@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
-from .world import PATIENCE_MS, ROOT, World
+from .world import PATIENCE_MS, PHONE, ROOT, VIEW, World
 
 BUILT = ROOT / "src" / "holdfast" / "admin" / "ui_dist" / "index.html"
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-VIEW = {"width": 1440, "height": 860}
 
 if CHROMIUM is None:
     warnings.warn("no Chromium on the PATH: the web UI is NOT tested", stacklevel=1)
@@ -53,11 +54,22 @@ def browser(world: World) -> Iterator[sync_api.Browser]:
 
 @pytest.fixture
 def page(browser: sync_api.Browser) -> Iterator[sync_api.Page]:
-    """A fresh page; the test fails for anything the page logs as an error, or throws.
+    """A fresh page on a desk; the test fails for anything the page logs as an error, or throws."""
+    with fresh_page(browser, viewport=VIEW) as opened:
+        yield opened
 
-    What the browser itself says of a connection that broke is no error of the page.
-    """
-    context = browser.new_context(viewport=VIEW)
+
+@pytest.fixture
+def phone(browser: sync_api.Browser) -> Iterator[sync_api.Page]:
+    """The same on a phone that is held upright."""
+    with fresh_page(browser, **PHONE) as opened:
+        yield opened
+
+
+@contextmanager
+def fresh_page(browser: sync_api.Browser, **options: Any) -> Generator[sync_api.Page]:
+    """What the browser itself says of a connection that broke is no error of the page."""
+    context = browser.new_context(**options)
     opened = context.new_page()
     opened.set_default_timeout(PATIENCE_MS)
     complaints: list[str] = []

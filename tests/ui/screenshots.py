@@ -1,4 +1,4 @@
-"""The pictures of docs/ui.md, taken anew: `python -m tests.ui.screenshots docs/images`."""
+"""The pictures of docs/ui.md, taken anew: `python -m tests.ui.screenshots docs/images [desk|phone]`."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import os
 import shutil
 import sys
 import tempfile
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 from harness import wait_until
 from playwright.sync_api import Page, sync_playwright
 
-from tests.ui.world import PATIENCE_MS, World
+from tests.ui.world import PATIENCE_MS, PHONE, VIEW, World
 
-VIEW = {"width": 1440, "height": 860}
+VIEWS: dict[str, dict[str, Any]] = {"desk": {"viewport": VIEW}, "phone": PHONE}
 SETTLED_MS = 700.0
 """After the last thing waited for, so that nothing is half drawn."""
 
@@ -31,11 +33,12 @@ def main() -> None:
                     executable_path=shutil.which("chromium"),
                     args=["--no-sandbox"] if os.geteuid() == 0 else [],
                 )
-                for scheme in ("light", "dark"):
-                    context = browser.new_context(viewport=VIEW, color_scheme=scheme, locale="en-GB")
+                for view, scheme in product(sys.argv[2:] or VIEWS, ("light", "dark")):
+                    context = browser.new_context(color_scheme=scheme, locale="en-GB", **VIEWS[view])
                     page = context.new_page()
                     page.set_default_timeout(PATIENCE_MS)
-                    for name, address, click in _pictures(world, runs):
+                    pictures = _pictures(world, runs) if view == "desk" else _phone_pictures(world, runs)
+                    for name, address, click in pictures:
                         _take(page, address, click, folder / f"ui-{name}-{scheme}.png")
                     context.close()
                 browser.close()
@@ -85,6 +88,15 @@ def _pictures(world: World, runs: dict[str, str]) -> list[tuple[str, str, str]]:
     ]
 
 
+def _phone_pictures(world: World, runs: dict[str, str]) -> list[tuple[str, str, str]]:
+    return [
+        ("phone-invocations", world.ui, ""),
+        ("phone-timeline", world.page_of(runs["settled"]), ""),
+        ("phone-approval", world.page_of(runs["waiting"]), "pay 1800 EUR"),
+        ("phone-services", f"{world.ui}services", ""),
+    ]
+
+
 def _take(page: Page, address: str, click: str, file: Path) -> None:
     page.goto(address)
     page.wait_for_selector("article, .grid-row, .row-entry")
@@ -94,9 +106,10 @@ def _take(page: Page, address: str, click: str, file: Path) -> None:
             call.locator(".fold").click()
         page.locator(".row-entry", has_text=click).nth(1 if click == "gpt-5" else 0).click()
     # Stacks name the folders of whoever takes the pictures.
-    for stack in page.locator(".failure details[open] summary").all():
+    for stack in page.locator(".failure details[open] summary:visible").all():
         stack.click()
     page.mouse.move(720, 850)
+    page.locator(".detail-body").evaluate_all("(bodies) => bodies.forEach((body) => body.scrollTo(0, 0))")
     page.wait_for_timeout(SETTLED_MS)
     page.screenshot(path=file)
 

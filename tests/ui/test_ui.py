@@ -132,6 +132,23 @@ def test_kill_asks_first_and_restart_leads_to_the_new_run(world: World, page: Pa
     expect(status(page)).to_have_text("Failed")
 
 
+def test_what_is_purged_leaves_the_list_and_says_so_on_its_page(world: World, page: Page) -> None:
+    kept, purged = world.send("Lab/steps", 1), world.send("Lab/steps", 2)
+    wait_until(lambda: world.status(purged) == "succeeded", "the steps to be done")
+    own = page.context.new_page()
+    own.goto(world.page_of(purged))
+    expect(row(own, "step 1")).to_be_visible()
+    page.goto(f"{world.ui}?handler=steps")
+    expect(page.locator(f"[data-id={purged}]")).to_be_visible()
+    with world.admin() as admin:
+        assert admin.http.patch(f"/invocations/{purged}/purge").status_code == 200
+    expect(page.locator(f"[data-id={purged}]")).to_have_count(0)
+    expect(page.locator(f"[data-id={kept}]")).to_be_visible()
+    expect(own.get_by_text("Gone from the server")).to_be_visible()
+    expect(row(own, "step 1")).to_be_visible()
+    expect(own.get_by_role("button", name="Restart as new")).to_have_count(0)
+
+
 ATTACK = "<img src=x onerror=\"document.title='stolen'\"><script>document.title='stolen'</script>'\"`${1}"
 
 

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import httpx
 from harness import Admin, HoldfastServer, Ingress, Process, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
+VIEW = {"width": 1440, "height": 860}
+PHONE: dict[str, Any] = {
+    "viewport": {"width": 390, "height": 844},
+    "device_scale_factor": 2,
+    "is_mobile": True,
+    "has_touch": True,
+}
+"""What a browser is told to be: a window on a desk, a phone held upright."""
 PROBE_TIMEOUT_S = 2.0
 PATIENCE_MS = 20_000.0
 """For whatever a page is waited for."""

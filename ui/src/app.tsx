@@ -38,9 +38,14 @@ export function App() {
           Holdfast
         </a>
         <nav class="nav" aria-label="Pages">
-          <NavLink to={links.invocations()} here={["invocations", "invocation"]} text="Invocations" />
-          <NavLink to={links.services()} here={["services"]} text="Services" />
-          <NavLink to={links.deployments()} here={["deployments"]} text="Deployments" />
+          <NavLink
+            to={links.invocations()}
+            here={["invocations", "invocation"]}
+            icon="invocation"
+            text="Invocations"
+          />
+          <NavLink to={links.services()} here={["services"]} icon="services" text="Services" />
+          <NavLink to={links.deployments()} here={["deployments"]} icon="server" text="Deployments" />
         </nav>
         <div class="top-end">
           <ConnectionMark />
@@ -86,9 +91,10 @@ function Mark() {
   );
 }
 
-function NavLink({ to, here, text }: { to: string; here: string[]; text: string }) {
+function NavLink({ to, here, icon, text }: { to: string; here: string[]; icon: IconName; text: string }) {
   return (
     <a class="nav-link" href={to} aria-current={here.includes(page.value.name) ? "page" : undefined}>
+      <Icon name={icon} size={18} />
       {text}
     </a>
   );

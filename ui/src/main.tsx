@@ -5,6 +5,7 @@ import "./styles/list.css";
 import "./styles/timeline.css";
 import "./styles/detail.css";
 import "./styles/catalog.css";
+import "./styles/phone.css";
 import { render } from "preact";
 import { App } from "./app";
 

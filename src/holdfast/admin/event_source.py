@@ -1,7 +1,8 @@
 """What one watcher is told: from commits in the change feed to the text of server-sent events.
 
 Commits are gathered for `PAUSE_S`, and the invocations they touched are then read from storage as they are by
-now: whatever happened in between is one event. Between two reads lies at least that pause, and a multiple of
+now: whatever happened in between is one event. What was forgotten cannot be read: it is told first, for an
+invocation of the same id may have begun since. Between two reads lies at least that pause, and a multiple of
 what the last one took.
 
 Nobody can look at thousands of invocations a second, and reading them would cost the server a tenth of what
@@ -12,7 +13,7 @@ four times a second, and it fetches the newest. Filters are applied before this 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from time import monotonic
 
@@ -20,10 +21,11 @@ import msgspec
 
 from holdfast.admin.attempt_list import read_attempts
 from holdfast.admin.invocation_list import Filters, Found, conditions, read_ids, read_places
-from holdfast.admin.invocation_shapes import Attempt, EntriesEvent, Entry, Summary
+from holdfast.admin.invocation_shapes import Attempt, EntriesEvent, Entry, GoneEvent, Summary
 from holdfast.admin.timeline import read_entries
 from holdfast.core.model import JOURNAL_ENTRIES_MAX, Row
-from holdfast.partition.feed import ChangeFeed, Changes, FeedReader
+from holdfast.partition.feed import ChangeFeed, Changes, FeedReader, Gone
+from holdfast.protocol.ids import decode_invocation_id, encode_invocation_id
 from holdfast.query.connection import Connection
 from holdfast.query.reads import Place, Reads
 from holdfast.storage.keys import JOURNAL_SPAN
@@ -68,18 +70,24 @@ class _Touched:
     """Places, and of each the lowest journal index stored there (JOURNAL_SPAN: none)."""
 
     places: dict[Place, int] = field(default_factory=dict[Place, int])
+    gone: dict[Place, Gone] = field(default_factory=dict[Place, Gone])
 
     @classmethod
     def by(cls, commits: Iterable[Changes]) -> _Touched:
         places: dict[Place, int] = {}
-        for _, partition, rows, keys in commits:
+        gone: dict[Place, Gone] = {}
+        for _, partition, rows, keys, forgotten in commits:
             for row in rows:
                 places.setdefault((partition, row), JOURNAL_SPAN)
             for key in keys:
                 place, index = (partition, Row(key // JOURNAL_SPAN)), key % JOURNAL_SPAN
                 if index < places.get(place, JOURNAL_ENTRIES_MAX + 1):
                     places[place] = index
-        return cls(places)
+            for one in forgotten:
+                place = partition, one.row
+                gone[place] = one
+                places.pop(place, None)
+        return cls(places, gone)
 
 
 class EventSource:
@@ -107,7 +115,8 @@ class EventSource:
         self._reader = reader
         self._reads = reads
         self._filters = filters
-        self._watched = {id_: Watched() for id_ in invocations}
+        self._watched_ids: dict[bytes, str] = {decode_invocation_id(id_): id_ for id_ in invocations}
+        self._watched = {id_: Watched() for id_ in self._watched_ids.values()}
         self._fill = fill
         self._since_ms = since_ms
         self._matched: dict[Place, None] = {}
@@ -152,9 +161,11 @@ class EventSource:
             return await self._of_watched(touched)
         places = list(touched.places)
         self._refill()
-        if not self._where and len(places) > self._allowed:
+        gone = self._told_gone(touched.gone)
+        self._allowed -= len(gone)
+        if self._allowed < 0 or (not self._where and len(places) > self._allowed):
             return self._flooded()
-        out: list[bytes] = []
+        out = [_farewell(one) for one in gone]
         for start in range(0, len(places), PLACES_PER_READ):
             part = places[start : start + PLACES_PER_READ]
             found = await self._reads.run(self._reader_of(part), part)
@@ -165,6 +176,11 @@ class EventSource:
             self._fill([f.summary for f in told])
             out += [_event(b"invocation", f.summary) for f in told]
         return b"".join(out)
+
+    def _told_gone(self, gone: Mapping[Place, Gone]) -> list[Gone]:
+        for place in gone:
+            self._matched.pop(place, None)
+        return [one for one in gone.values() if self._filters.matches_target(one.target)]
 
     def _reader_of(self, places: list[Place]) -> Callable[[Connection], list[Found]]:
         return lambda connection: read_places(connection, places, self._where, self._values)
@@ -195,15 +211,20 @@ class EventSource:
     # ------------------------------------------------------------ with entries
 
     async def _of_watched(self, touched: _Touched) -> bytes:
+        out: list[bytes] = []
+        for gone in touched.gone.values():
+            id_ = self._watched_ids.get(gone.id)
+            if id_ is not None:
+                out.append(_farewell(gone))
+                self._watched[id_] = Watched()
         unplaced = [id_ for id_, watched in self._watched.items() if watched.place is None]
         places = [w.place for w in self._watched.values() if w.place in touched.places and w.place]
         if not unplaced and not places:
-            return b""
+            return b"".join(out)
         changes = await self._reads.run(lambda c: self._read(c, places, unplaced, touched), places)
         if changes is None:
             return RESET + b"\n"
         self._fill([change.found.summary for change in changes])
-        out: list[bytes] = []
         for change in changes:
             out.append(_event(b"invocation", change.found.summary))
             if change.entries is not None:
@@ -248,6 +269,10 @@ def _entries_from(
         if len(entries) > ENTRIES_BEHIND_MAX:
             return None
     return entries
+
+
+def _farewell(gone: Gone) -> bytes:
+    return _event(b"gone", GoneEvent(encode_invocation_id(gone.id)))
 
 
 def _event(name: bytes, data: object) -> bytes:

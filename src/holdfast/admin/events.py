@@ -56,7 +56,8 @@ def event_routes(feed: ChangeFeed, reads: Reads, catalog: Catalog, now_ms: Calla
     ) -> Response:
         """Server-sent events. `invocation`: its data is a Summary as in `GET /invocations/{id}`. `entries`,
         only with `invocation=` parameters: `{"id", "attempts", "entries"}`, what is new or has changed.
-        `reset`: something was missed, fetch anew. An event's id as `Last-Event-ID` goes on after it."""
+        `gone`: `{"id"}`, it was purged or its retention has ended. `reset`: something was missed, fetch anew.
+        An event's id as `Last-Event-ID` goes on after it."""
         filters = Filters(parse_statuses(status), service, handler, key)
         for id_ in invocation or ():
             check_id(id_)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import msgspec
 
@@ -126,6 +126,17 @@ _USAGE = (
 )
 
 
+class Targeted(Protocol):
+    """What says whom it calls."""
+
+    @property
+    def service(self) -> str: ...
+    @property
+    def handler(self) -> str: ...
+    @property
+    def key(self) -> str | None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Filters:
     """Which invocations; an empty one means any."""
@@ -139,12 +150,12 @@ class Filters:
         """Whether a summary is of one of these."""
         return (not self.statuses or summary.status in self.statuses) and self.matches_target(summary)
 
-    def matches_target(self, summary: Summary) -> bool:
+    def matches_target(self, one: Targeted) -> bool:
         """The same, whatever the status."""
         return (
-            (self.service is None or summary.service == self.service)
-            and (self.handler is None or summary.handler == self.handler)
-            and (self.key is None or summary.key == self.key)
+            (self.service is None or one.service == self.service)
+            and (self.handler is None or one.handler == self.handler)
+            and (self.key is None or one.key == self.key)
         )
 
 

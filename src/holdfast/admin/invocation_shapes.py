@@ -231,6 +231,13 @@ class EntriesEvent:
 
 
 @dataclass(slots=True)
+class GoneEvent:
+    """An invocation was purged, or its retention has ended."""
+
+    id: str
+
+
+@dataclass(slots=True)
 class Timeline:
     """An invocation with its journal. `input` is null when the journal is no longer retained. `next`, given
     as `after`, continues; null: there is no more at the moment."""

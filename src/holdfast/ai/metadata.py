@@ -9,8 +9,10 @@ long is cut, and says so; what cannot be written is shown by its class. A step m
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
+
+import msgspec
 
 MESSAGES_BYTES_MAX = 16 * 1024
 """Of the conversation, the newest messages that fit; JSON bytes."""
@@ -26,29 +28,32 @@ ARGUMENTS_BYTES_MAX = 8 * 1024
 
 CUT_MARK = "… (cut)"
 
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
+
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 
 def bounded_messages(
-    messages: Iterable[Mapping[str, object]], bytes_max: int = MESSAGES_BYTES_MAX
+    messages: Sequence[Mapping[str, object]], bytes_max: int = MESSAGES_BYTES_MAX
 ) -> tuple[list[dict[str, Json]], int]:
     """The newest messages that fit, oldest first, and how many were left out.
 
     Args:
         messages: `{role, content, tool_calls?: [{id, name, arguments}], tool_call_id?}`, oldest first.
-            Content may also be a list of parts, whose texts are joined.
+            Content may also be a list of parts, whose texts are joined. Read from the newest on, no further
+            than what fits.
     """
-    given = list(messages)
     kept: list[dict[str, Json]] = []
     left = bytes_max
-    for message in reversed(given):
+    for message in reversed(messages):
         shown = _message(message, min(MESSAGE_BYTES_MAX, bytes_max))
         left -= _size(shown)
         if left < 0:
             break
         kept.append(shown)
     kept.reverse()
-    return kept, len(given) - len(kept)
+    return kept, len(messages) - len(kept)
 
 
 def bounded_response(
@@ -66,19 +71,23 @@ def bounded_response(
 
 def bounded_arguments(arguments: object, bytes_max: int = ARGUMENTS_BYTES_MAX) -> Json:
     """The arguments of a tool call as JSON data when they fit, else as text cut off."""
+    data: Json
     if isinstance(arguments, str):
         try:
-            data = plain(cast(object, json.loads(arguments)))
-        except (ValueError, RecursionError):
+            data = _decode(arguments)
+        except (ValueError, RecursionError):  # msgspec's own errors are ValueErrors
             return bounded_text(arguments, bytes_max)
     else:
         data = plain(arguments)
-    text = json.dumps(data, ensure_ascii=False)
-    return data if len(text.encode(errors="replace")) <= bytes_max else bounded_text(text, bytes_max)
+    if _size(data) <= bytes_max:
+        return data
+    return bounded_text(json.dumps(data, ensure_ascii=False), bytes_max)
 
 
 def bounded_text(text: str, bytes_max: int) -> str:
     """The beginning of a text, in whole characters, marked where it was cut."""
+    if len(text) <= bytes_max and text.isascii():
+        return text
     # As it will be written: lone surrogates, which UTF-8 does not have, become question marks.
     encoded = text.encode(errors="replace")
     if len(encoded) <= bytes_max:
@@ -98,12 +107,12 @@ def plain(value: object, depth: int = 16) -> Json:
     if isinstance(value, float):
         return value if value == value and abs(value) != float("inf") else repr(value)
     if isinstance(value, str):
-        return value.encode(errors="replace").decode()
+        return _text(value)
     if depth == 0:
         return "…"
     if isinstance(value, Mapping):
         items = cast(Mapping[object, object], value)
-        return {str(key): plain(item, depth - 1) for key, item in items.items()}
+        return {_text(str(key)): plain(item, depth - 1) for key, item in items.items()}
     if isinstance(value, list | tuple):
         return [plain(item, depth - 1) for item in cast(Sequence[object], value)]
     dump = getattr(value, "model_dump", None)
@@ -114,7 +123,7 @@ def plain(value: object, depth: int = 16) -> Json:
 
 def _message(message: Mapping[str, object], bytes_max: int) -> dict[str, Json]:
     shown: dict[str, Json] = {
-        "role": str(message.get("role", "")),
+        "role": _text(str(message.get("role", ""))),
         "content": bounded_text(_content(message.get("content")), bytes_max),
     }
     calls = message.get("tool_calls")
@@ -122,7 +131,7 @@ def _message(message: Mapping[str, object], bytes_max: int) -> dict[str, Json]:
         shown["tool_calls"] = _tool_calls(cast(Sequence[Mapping[str, object]], calls), bytes_max)
     call_id = message.get("tool_call_id")
     if isinstance(call_id, str):
-        shown["tool_call_id"] = call_id
+        shown["tool_call_id"] = _text(call_id)
     return shown
 
 
@@ -158,8 +167,8 @@ def _tool_calls(calls: Sequence[Mapping[str, object]], bytes_max: int) -> list[J
         arguments = named.get("arguments", "")
         text = arguments if isinstance(arguments, str) else json.dumps(plain(arguments), ensure_ascii=False)
         one: dict[str, Json] = {
-            "id": str(call.get("id", "")),
-            "name": str(named.get("name", "")),
+            "id": _text(str(call.get("id", ""))),
+            "name": _text(str(named.get("name", ""))),
             "arguments": bounded_text(text, max(0, min(ARGUMENTS_BYTES_MAX, left))),
         }
         left -= _size(one)
@@ -169,5 +178,11 @@ def _tool_calls(calls: Sequence[Mapping[str, object]], bytes_max: int) -> list[J
     return shown
 
 
-def _size(value: object) -> int:
-    return len(json.dumps(value, ensure_ascii=False).encode(errors="replace"))
+def _text(text: str) -> str:
+    """A text as it can be written; see `bounded_text`."""
+    return text if text.isascii() else text.encode(errors="replace").decode()
+
+
+def _size(value: Json | Mapping[str, Json] | Sequence[Json]) -> int:
+    """Bytes, as they will be written."""
+    return len(_encode(value))

@@ -22,7 +22,8 @@ from holdfast.sdk.durations import Duration, seconds_of
 from holdfast.sdk.errors import SerdeError, TerminalError
 from holdfast.sdk.retry import Retry
 from holdfast.sdk.serde.api import Serde
-from holdfast.sdk.steps import Step, step
+from holdfast.sdk.step_metadata import fixed_metadata
+from holdfast.sdk.steps import Step, StepSpec
 
 T = TypeVar("T")
 
@@ -139,6 +140,9 @@ class _Written:
         self._serde = serde
         self._bytes_max = bytes_max
         self._timeout_s = timeout_s
+        self.read_twice = False
+        """Set where a description reads the result before the handler does."""
+        self._seen: tuple[bytes, Any] | None = None
 
     @property
     def content_type(self) -> str | None:
@@ -150,8 +154,14 @@ class _Written:
         return value
 
     def deserialize(self, data: bytes, /) -> Any:
-        """The result."""
-        return self._serde.deserialize(data)
+        """The result; of the same bytes it is made once, for the description and the handler both."""
+        seen, self._seen = self._seen, None
+        if seen is not None and seen[0] is data:
+            return seen[1]
+        result = self._serde.deserialize(data)
+        if self.read_twice:
+            self._seen = data, result
+        return result
 
     def schema(self) -> dict[str, object] | None:
         """As of the result's own serde."""
@@ -159,13 +169,9 @@ class _Written:
 
     async def call(self) -> bytes:
         """The step's body: run, and write what comes of it."""
-        limit = asyncio.timeout(self._timeout_s)
         try:
-            async with limit:
-                result = await self._body()
-        except TimeoutError as error:
-            if limit.expired():
-                raise TimeoutError(f"{self.name} took longer than {self._timeout_s} seconds") from error
+            result = await (self._body() if self._timeout_s is None else self._in_time(self._timeout_s))
+        except TimeoutError:
             raise
         except Exception as error:
             found = as_step_error(error)
@@ -183,6 +189,24 @@ class _Written:
             )
         return data
 
+    async def _in_time(self, timeout_s: float) -> Any:
+        limit = asyncio.timeout(timeout_s)
+        try:
+            async with limit:
+                return await self._body()
+        except TimeoutError as error:
+            if limit.expired():
+                raise TimeoutError(f"{self.name} took longer than {timeout_s} seconds") from error
+            raise
+
+
+class _DescribedStep(Step[[], Any]):
+    """A step made for one call: its function is nobody's to look at, so nothing is read from it."""
+
+    def __init__(self, body: Callable[[], Awaitable[Any]], spec: StepSpec) -> None:
+        self.function = body
+        self.spec = spec
+
 
 async def _run(
     context: object,
@@ -191,6 +215,7 @@ async def _run(
     metadata: Mapping[str, Json],
     describe: Callable[[Any], Mapping[str, Json]] | None,
 ) -> Any:
+    written.read_twice = describe is not None
     made = described_step(written.name, written.call, written, retry, metadata, describe)
     return await cast(Context, context).run(made)
 
@@ -210,7 +235,10 @@ def described_step(
         metadata = _without_content(metadata)
         if describe is not None:
             describe = _contentless(describe)
-    return step(name=name, retry=retry, serde=serde, metadata=metadata, describe=describe)(body)
+    return _DescribedStep(
+        body,
+        StepSpec(name, True, serde, retry, fixed_metadata(metadata, name) if metadata else None, describe),
+    )
 
 
 def _without_content(metadata: Mapping[str, Json]) -> dict[str, Json]:

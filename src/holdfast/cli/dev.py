@@ -1,8 +1,9 @@
 """`holdfast dev`: server and service in one terminal, for writing handlers.
 
 Starts a server, runs the app's handlers beside it, registers them, and prints where everything is and a line
-to try. A change of the app's files starts the service anew; invocations under way go on in the new code.
-Ctrl-C stops everything. The server's state stays in `.holdfast`, for the next time.
+to try. A change of the app's files starts the service anew, and so does its end, by a crash or a kill;
+invocations under way go on. Ctrl-C stops everything. The server's state stays in `.holdfast`, for the next
+time.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import signal
 import socket
 import sys
 import tempfile
+import time
 from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
@@ -34,6 +36,12 @@ HOST = "127.0.0.1"
 STATE_DIR = ".holdfast"
 INGRESS_PORT_DEFAULT = 8080
 ADMIN_PORT_DEFAULT = 9070
+
+ORPHAN_ENDS_WITHIN_S = 2.0
+"""A service whose `holdfast dev` was killed ends as soon as it notices. The next start may be quicker, and
+waits so long for the service's port."""
+
+_ORPHAN_POLL_S = 0.02
 
 SERVER_MODULES = ("apsw", "fastapi", "hpack", "httptools", "sqlglot", "structlog", "uvicorn", "xxhash")
 """One each of what the server extra brings, to tell before anything is started."""
@@ -93,7 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
     ports: dict[str, int] = {}
     for option in ("--port", "--admin-port", "--service-port"):
         wanted = getattr(arguments, option[2:].replace("-", "_"))
-        if wanted and (problem := _taken(wanted, option, ports)) is not None:
+        if wanted and (problem := port_problem(wanted, option, ports)) is not None:
             return complain(problem, exit_codes.PORT_TAKEN)
         ports[option] = wanted or _free_port()
     with ExitStack() as closing:
@@ -176,11 +184,16 @@ def _port(text: str) -> int:
     return 0 if text == "0" else port_number(text)
 
 
-def _taken(port: int, option: str, others: dict[str, int]) -> str | None:
+def port_problem(port: int, option: str, others: dict[str, int]) -> str | None:
+    """Why the port cannot be taken; None: it can. `others`: what other options have taken."""
     for other, theirs in others.items():
         if port == theirs:
             return f"port {port} is given twice, by {other} and {option}"
-    return cannot_bind(HOST, port, option)
+    wait_s = ORPHAN_ENDS_WITHIN_S if option == "--service-port" else 0.0
+    until = time.monotonic() + wait_s
+    while (problem := cannot_bind(HOST, port, option)) is not None and time.monotonic() < until:
+        time.sleep(_ORPHAN_POLL_S)
+    return problem
 
 
 def _free_port() -> int:

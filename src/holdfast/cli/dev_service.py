@@ -1,8 +1,8 @@
 """The service process of `holdfast dev`: imports the app, reports what it found, serves it.
 
-Never started by hand. One socket (`--report`, a file descriptor) ties it to `holdfast dev`: one line of JSON
-goes up when the module is imported, and the socket's end means that `holdfast dev` is gone, however it went.
-Then this process and whatever it started go too, so that no port stays taken.
+Never started by hand. Two file descriptors tie it to `holdfast dev`: on `--report` one line of JSON goes up
+when the module is imported; on `--tie`, a pipe, nothing ever comes, and its end means that `holdfast dev` is
+gone, however it went. Then this process and whatever it started go too, so that no port stays taken.
 
 It leads a process group of its own: ctrl-C reaches `holdfast dev` alone, which ends things in order.
 """
@@ -10,6 +10,8 @@ It leads a process group of its own: ctrl-C reaches `holdfast dev` alone, which 
 from __future__ import annotations
 
 import argparse
+import faulthandler
+import fcntl
 import hashlib
 import logging
 import os
@@ -63,13 +65,16 @@ def main() -> int:
     parser.add_argument("--host", required=True)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--report", type=int, required=True)
+    parser.add_argument("--tie", type=int, required=True)
     given = parser.parse_args()
-    tie = socket.socket(fileno=given.report)
-    tie.set_inheritable(False)
-    threading.Thread(target=_end_with, args=[tie], name="tie", daemon=True).start()
+    up = socket.socket(fileno=given.report)
+    for descriptor in (given.report, given.tie):
+        os.set_inheritable(descriptor, False)
+    _end_with(given.tie)
+    faulthandler.enable(all_threads=False)  # a crash in native code says in which of the user's lines
     configure_logging("info")
     report = _imported(given.target)
-    tie.sendall(msgspec.json.encode(report) + b"\n")
+    up.sendall(msgspec.json.encode(report) + b"\n")
     if report.error:
         return exit_codes.CONFIG
     return serve(given.target, given.host, given.port, load_in_worker, grace_s=1)
@@ -84,9 +89,20 @@ def load_in_worker(target: str) -> App:
     return app
 
 
-def _end_with(tie: socket.socket) -> None:
-    """Wait for the other side's end, which sends nothing."""
-    tie.recv(1)
+def _end_with(tie: int) -> None:
+    """From now on this process group ends with the pipe's other side."""
+    if sys.platform == "linux":
+        # The kernel does it: a process that is stopped, or stuck in native code with the interpreter's lock,
+        # runs no thread that could.
+        fcntl.fcntl(tie, fcntl.F_SETOWN, -os.getpgrp())
+        fcntl.fcntl(tie, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(tie, fcntl.F_SETFL, fcntl.fcntl(tie, fcntl.F_GETFL) | os.O_ASYNC)
+    # Elsewhere, and when the other side was closed already.
+    threading.Thread(target=_wait_for_end, args=[tie], name="tie", daemon=True).start()
+
+
+def _wait_for_end(tie: int) -> None:
+    os.read(tie, 1)
     os.killpg(os.getpgrp(), signal.SIGKILL)
 
 

@@ -1,7 +1,8 @@
-"""Keeps the service of `holdfast dev` running: import, register, watch, and again after every change.
+"""Keeps the service of `holdfast dev` running: import, register, watch; again after every change or crash.
 
 An app that cannot be imported leaves the server running and the files watched: the repaired one is taken up.
-Invocations wait for it meanwhile, backing off; after a reload those that do are tried at once.
+A process that ended by itself is started again, with growing pauses (`dev_restarts`). Invocations wait for it
+meanwhile, backing off; those that do are tried as soon as it is there.
 """
 
 from __future__ import annotations
@@ -14,17 +15,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from holdfast.cli.admin_client import Admin, AdminError, Json
+from holdfast.cli.dev_restarts import Restarts
 from holdfast.cli.dev_service import Report
 from holdfast.cli.dev_terminal import Terminal
 from holdfast.cli.find_app import Target
 from holdfast.cli.service_process import ServiceProcess
 from holdfast.cli.source_watch import SourceWatch
 
-RESTART_AFTER_S = 1.0
-"""Pause before a service that ended by itself is started again; also what it must have lived for that."""
-
 RETRIED_AT_ONCE_MAX = 1_000
-"""Invocations that back off and are tried right after a reload; the rest wait for their turn."""
+"""Invocations that back off and are tried as soon as the service is there; the rest wait for their turn."""
 
 _MARK: dict[str, Json] = {"started-by": "holdfast dev"}
 _BREAKING_REVISIONS_ARE_FINE: dict[str, Json] = {"force": True, "breaking": True, "metadata": _MARK}
@@ -78,25 +77,30 @@ class _Keeper:
         self._admin = Admin(f"http://{addresses.host}:{addresses.admin_port}")
         self._watch = SourceWatch(target.file, Path.cwd())
         self._server_ready = server_ready
+        self._restarts = Restarts(addresses.admin)
         self._registered = ""
         self._greeted = False
 
     async def run(self) -> None:
         while True:
+            begun = time.monotonic()
             service = await ServiceProcess.start(
                 self._given, self._at.host, self._at.service_port, self._terminal.of_service
             )
             try:
-                changed = await self._one_life(service)
+                changed = await self._one_life(service, begun)
+                lived_s = time.monotonic() - begun
             finally:
                 await asyncio.shield(service.stop())
+            if not changed:
+                changed = await self._pause(await service.ended(), lived_s)
             if changed:
+                self._restarts.forget()
                 shown = ", ".join(file.name for file in changed[:3]) + (" ..." if len(changed) > 3 else "")
                 self._terminal.say(f"{shown} changed")
 
-    async def _one_life(self, service: ServiceProcess) -> list[Path]:
+    async def _one_life(self, service: ServiceProcess, begun: float) -> list[Path]:
         """Until the service has to start anew; what changed, or nothing when it ended by itself."""
-        begun = time.monotonic()
         report, changed = await self._or_change(service.report())
         if report is None:
             return changed
@@ -107,15 +111,15 @@ class _Keeper:
         _, changed = await self._or_change(self._take_up(service, report, begun))
         if changed:
             return changed
-        code, changed = await self._or_change(service.ended())
-        if code is None:
-            return changed
-        if time.monotonic() - begun < RESTART_AFTER_S:
-            self._terminal.wrong(f"the service ended with code {code}; waiting for a change")
-            return await self._watch.changed()
-        self._terminal.wrong(f"the service ended with code {code}; starting it again")
-        await asyncio.sleep(RESTART_AFTER_S)
-        return []
+        _, changed = await self._or_change(service.ended())
+        return changed
+
+    async def _pause(self, code: int, lived_s: float) -> list[Path]:
+        """After an end by itself, until the next start; what changed meanwhile, which cuts it short."""
+        pause_s, text = self._restarts.after(code, lived_s)
+        self._terminal.wrong(text)
+        _, changed = await self._or_change(asyncio.sleep(pause_s))
+        return changed
 
     async def _or_change(self, awaited: Awaitable[T]) -> tuple[T | None, list[Path]]:
         """What is awaited, or which files changed before it came."""
@@ -130,27 +134,28 @@ class _Keeper:
             await asyncio.gather(first, change, return_exceptions=True)
 
     async def _take_up(self, service: ServiceProcess, report: Report, begun: float) -> bool:
-        """Register the service as it is now and tell; False when it cannot be."""
+        """Register the service as it is now and tell; False when it cannot be, or has ended."""
         if not await service.listening(self._at.host, self._at.service_port):
             return False
         await self._server_ready.wait()
-        again = self._registered != ""
         try:
             if report.manifest != self._registered:
                 await asyncio.to_thread(self._register)
                 self._registered = report.manifest
-            if again:
-                await asyncio.to_thread(self._retry_now)
+            await asyncio.to_thread(self._retry_now)
         except AdminError as error:
+            if not service.lives:
+                return False  # which is told, and why registering failed
             self._terminal.wrong(f"registering failed: {error}; waiting for a change")
             return False
         if self._greeted:
             self._terminal.say(
-                f"serving {', '.join(report.services)} again, {time.monotonic() - begun:.1f} s"
+                f"serving {', '.join(report.services)} again in process {service.pid}, "
+                f"{time.monotonic() - begun:.1f} s"
             )
         else:
             ui = await asyncio.to_thread(self._has_ui)
-            self._greet(report, ui)
+            self._greet(report, service.pid, ui)
         return True
 
     def _register(self) -> None:
@@ -182,12 +187,13 @@ class _Keeper:
             return error.status == 0  # something is there, which is no JSON
         return True
 
-    def _greet(self, report: Report, ui: bool) -> None:
+    def _greet(self, report: Report, pid: int, ui: bool) -> None:
         self._greeted = True
         lines = [("ingress", self._at.ingress), ("admin", self._at.admin)]
         if ui:
             lines.append(("ui", f"{self._at.admin}/ui/"))
-        lines.append(("service", f"{self._at.service}   {', '.join(report.services)}"))
+        served = f"{', '.join(report.services)}, in process {pid}"
+        lines.append(("service", f"{self._at.service}   {served}"))
         self._terminal.plain("\n" + "\n".join(f"  {name:<9}{where}" for name, where in lines))
         if report.path:
             curl = f"curl localhost:{self._at.ingress_port}/{report.path} {report.arguments}"

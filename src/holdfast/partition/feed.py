@@ -2,7 +2,8 @@
 
 A partition tells its feed after each commit, and only while somebody watches or has lately: then it hands
 over the row numbers and journal keys its write buffers held, as they are, and wakes readers that have nothing
-to do. Everything else (what changed, what it looks like now) is the readers' work, a few times a second.
+to do. Everything else (what changed, what it looks like now) is the readers' work, a few times a second. Only
+of what a commit forgot the feed says whose it was: nobody can read that any more.
 
 One sequence number per commit of any partition, counted from when the server started; `epoch` tells one
 server process from the next. What readers have not taken yet is kept up to `CHANGES_KEPT_MAX`; who falls
@@ -19,29 +20,45 @@ from contextlib import suppress
 from itertools import islice
 from typing import NamedTuple, Protocol
 
-from holdfast.core.model import Row
+from holdfast.core.model import InvocationId, Row, Target
 
 READERS_MAX = 256
 CHANGES_KEPT_MAX = 200_000
-"""Row numbers and journal keys, of all commits kept together."""
+"""Row numbers, journal keys and names of the forgotten, of all commits kept together."""
 LINGER_S = 30.0
 """How long changes are kept after the last reader has gone: it may come back and go on."""
 
 
+class Gone(NamedTuple):
+    """An invocation that was purged, or whose retention has ended."""
+
+    row: Row
+    id: InvocationId
+    target: Target
+
+
 class Changes(NamedTuple):
     """What one commit touched. `rows` are of invocations that were written or forgotten, `keys` of journal
-    entries that were stored (see `storage.keys`)."""
+    entries that were stored (see `storage.keys`), `gone` are those forgotten."""
 
     sequence: int
     partition: int
     rows: tuple[Row, ...]
     keys: tuple[int, ...]
+    gone: tuple[Gone, ...]
+
+    @property
+    def size(self) -> int:
+        """Its share of `CHANGES_KEPT_MAX`."""
+        return len(self.rows) + len(self.keys) + len(self.gone)
 
 
 class OnChanges(Protocol):
     """What a partition calls after a commit."""
 
-    def __call__(self, partition: int, rows: tuple[Row, ...], keys: tuple[int, ...]) -> None: ...
+    def __call__(
+        self, partition: int, rows: tuple[Row, ...], keys: tuple[int, ...], gone: tuple[Gone, ...] = ()
+    ) -> None: ...
 
 
 class Publisher(Protocol):
@@ -168,14 +185,17 @@ class ChangeFeed:
         for reader in tuple(self._readers):
             reader.stop()
 
-    def publish(self, partition: int, rows: tuple[Row, ...], keys: tuple[int, ...]) -> None:
+    def publish(
+        self, partition: int, rows: tuple[Row, ...], keys: tuple[int, ...], gone: tuple[Gone, ...] = ()
+    ) -> None:
         """A commit of a partition touched these."""
         sequence = self.sequence = self.sequence + 1
-        self._kept.append(Changes(sequence, partition, rows, keys))
-        self._kept_changes += len(rows) + len(keys)
+        changes = Changes(sequence, partition, rows, keys, gone)
+        self._kept.append(changes)
+        self._kept_changes += changes.size
         while self._kept_changes > CHANGES_KEPT_MAX:
             oldest = self._kept.popleft()
-            self._kept_changes -= len(oldest.rows) + len(oldest.keys)
+            self._kept_changes -= oldest.size
             self._from = oldest.sequence
         if self.idle:
             for reader in self.idle:

@@ -43,7 +43,7 @@ from holdfast.core.outcome import (
 from holdfast.core.records import Record
 from holdfast.core.step import Step
 from holdfast.partition.committer import Committer
-from holdfast.partition.feed import OnChanges
+from holdfast.partition.feed import Gone, OnChanges
 from holdfast.storage.database import StorageError, storage_error
 from holdfast.storage.notifications import encode_notification
 from holdfast.storage.partition_tables import PartitionTables
@@ -283,9 +283,11 @@ class PartitionLoop:
 
     def _publish(self, on_changes: OnChanges) -> None:
         """Say what this commit touched; nobody acts on it before the actions below have begun."""
-        rows, keys = self.tables.invocations.changed_rows, self.tables.journal.changed_keys
+        invocations = self.tables.invocations
+        rows, keys = invocations.changed_rows, self.tables.journal.changed_keys
         if rows or keys:
-            on_changes(self.index, rows, keys)
+            gone = tuple(Gone(one.row, one.id, one.target) for one in invocations.forgotten)
+            on_changes(self.index, rows, keys, gone)
 
     def changed(self, row: Row) -> None:
         """Something that only memory knows has changed about an invocation: its attempt has begun, or

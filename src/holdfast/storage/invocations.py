@@ -82,7 +82,7 @@ class Invocations:
         self._live: dict[Row, Invocation] = {}
         self._touched: list[Invocation] = []
         self._dirty: dict[Row, Invocation] = {}
-        self._deleted: set[Row] = set()
+        self._deleted: dict[Row, Invocation] = {}
         self._upserts = Upserts(database, "invocation", INVOCATION_COLUMNS)
         self._plain_upserts = Upserts(database, "invocation", _PLAIN_COLUMNS, _PLAIN_ZEROS)
         self._aliases: Buffer[bytes, Row] = Buffer(
@@ -141,7 +141,7 @@ class Invocations:
         row = invocation.row
         self._live.pop(row, None)
         self._dirty.pop(row, None)
-        self._deleted.add(row)
+        self._deleted[row] = invocation
         if self._blobs.any_of(Holder.RESULT):
             self._blobs.drop(Holder.RESULT, row)
         if row_in_id(invocation.id) != row:
@@ -186,6 +186,11 @@ class Invocations:
     def changed_rows(self) -> tuple[Row, ...]:
         """Rows written or deleted since the last commit."""
         return (*self._dirty, *self._deleted) if self._deleted else tuple(self._dirty)
+
+    @property
+    def forgotten(self) -> Iterable[Invocation]:
+        """Those deleted since the last commit."""
+        return self._deleted.values()
 
     @property
     def live_count(self) -> int:

@@ -34,11 +34,16 @@ async function request<T>(method: string, path: string, body?: Json): Promise<T>
   }
   setClockSkew(response.headers.get("date"));
   const text = await response.text();
-  if (!response.ok) throw new ApiError(messageOf(text, response), response.status);
+  if (!response.ok) throw new ApiError(refusal(text, response), response.status);
   return (text === "" ? null : JSON.parse(text)) as T;
 }
 
-function messageOf(text: string, response: Response): string {
+/** What to show of whatever a request failed with. */
+export function messageOf(failure: unknown): string {
+  return failure instanceof Error ? failure.message : String(failure);
+}
+
+function refusal(text: string, response: Response): string {
   try {
     const parsed = JSON.parse(text) as { message?: unknown };
     if (typeof parsed.message === "string") return parsed.message;

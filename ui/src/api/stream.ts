@@ -11,7 +11,7 @@
  */
 
 import { signal } from "@preact/signals";
-import type { EntriesEvent, Summary } from "./types";
+import type { EntriesEvent, GoneEvent, Summary } from "./types";
 
 export type Connection = "connecting" | "live" | "lost" | "resting";
 
@@ -24,6 +24,7 @@ export interface Watch {
   onFresh(): void;
   onInvocation(summary: Summary): void;
   onEntries(event: EntriesEvent): void;
+  onGone(id: string): void;
 }
 
 const REOPEN_FIRST_MS = 500;
@@ -84,6 +85,7 @@ function open(): void {
   };
   on("invocation", (data) => watch?.onInvocation(JSON.parse(data) as Summary));
   on("entries", (data) => watch?.onEntries(JSON.parse(data) as EntriesEvent));
+  on("gone", (data) => watch?.onGone((JSON.parse(data) as GoneEvent).id));
   on("reset", () => watch?.onFresh());
 }
 

@@ -151,6 +151,11 @@ export interface EntriesEvent {
   entries: Entry[];
 }
 
+/** Purged, or past its retention. */
+export interface GoneEvent {
+  id: string;
+}
+
 /** Options appear where they are set; only what the UI shows is named here. */
 export interface Handler {
   name: string;

@@ -22,7 +22,7 @@ const STATUS_WORDS: Record<Status, string> = {
 export const STATUSES = Object.keys(STATUS_WORDS) as Status[];
 
 export function statusWord(status: string): string {
-  return STATUS_WORDS[status as Status] ?? status;
+  return (STATUS_WORDS as Partial<Record<string, string>>)[status] ?? status;
 }
 
 export function StatusMark({ status, large = false }: { status: Status; large?: boolean }) {
@@ -57,7 +57,9 @@ export function CopyButton({ text, what }: { text: string; what: string }) {
   const copy = (event: Event): void => {
     event.preventDefault();
     event.stopPropagation();
-    void navigator.clipboard?.writeText(text).then(() => {
+    // Pages that came over plain HTTP from another machine have none.
+    const clipboard = navigator.clipboard as Clipboard | undefined;
+    void clipboard?.writeText(text).then(() => {
       setCopied(true);
       timer.current = setTimeout(() => setCopied(false), 1200);
     });

@@ -34,12 +34,15 @@ export function Code(props: { text: string; json?: boolean; label: string; asWri
   const [whole, setWhole] = useState(false);
   const lines = useMemo(() => text.split("\n"), [text]);
   const long = lines.length > SHOWN_LINES + 5;
-  const shown = long && !whole ? lines.slice(0, SHOWN_LINES).join("\n") : text;
+  const shown = useMemo(() => {
+    const beginning = long && !whole ? lines.slice(0, SHOWN_LINES).join("\n") : text;
+    return json ? coloured(beginning) : beginning;
+  }, [lines, text, long, whole, json]);
   return (
     <div class="code">
       <CopyButton text={text} what={label} />
       <pre role="group" class={asWritten ? "as-written" : undefined} tabIndex={0} aria-label={label}>
-        {json ? coloured(shown) : shown}
+        {shown}
       </pre>
       {long && (
         <button type="button" class="code-more" onClick={() => setWhole(!whole)}>
@@ -105,7 +108,10 @@ export function PayloadView({
       ) : payload.encoding === "json" ? (
         <JsonCode value={payload.data} label={label} />
       ) : (
-        <Code text={String(payload.data)} label={label} />
+        <Code
+          text={typeof payload.data === "string" ? payload.data : JSON.stringify(payload.data)}
+          label={label}
+        />
       )}
     </section>
   );

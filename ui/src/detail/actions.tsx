@@ -1,7 +1,7 @@
 /** What can be done with an invocation, each only where its status allows it. */
 
 import { useState } from "preact/hooks";
-import { ApiError, api } from "../api/client";
+import { api, messageOf } from "../api/client";
 import type { Status, Summary } from "../api/types";
 import { Confirm, Notice } from "../components/basics";
 import { Icon, type IconName } from "../components/icon";
@@ -69,7 +69,7 @@ export function Actions({ summary, onDone }: { summary: Summary; onDone: () => v
       setAnswer({ good: true, text: WORDS[operation].done });
       onDone();
     } catch (error) {
-      setAnswer({ good: false, text: error instanceof ApiError ? error.message : String(error) });
+      setAnswer({ good: false, text: messageOf(error) });
     } finally {
       setBusy(null);
     }

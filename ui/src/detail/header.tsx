@@ -94,6 +94,20 @@ export function Facts({ summary, attempts }: { summary: Summary; attempts: reado
   );
 }
 
+export function GoneCallout() {
+  return (
+    <div class="callout callout-warned" role="status">
+      <Icon name="alert" size={15} />
+      <div class="callout-text">
+        <strong>Gone from the server</strong>
+        <span class="callout-message">
+          It was purged, or its retention has ended. This page is all that is left of it.
+        </span>
+      </div>
+    </div>
+  );
+}
+
 export function FailureCallout({ summary, onShow }: { summary: Summary; onShow: (index: number) => void }) {
   const ended = summary.failure;
   const last = summary.completed_at === null ? summary.last_failure : null;

@@ -25,9 +25,11 @@ import { approvalOf, ResolveForm } from "./resolve";
 const FAILURES_SHOWN = 50;
 const ATTEMPTS_SHOWN = 50;
 
-export function DetailPanel({ row, onClose }: { row: Row | null; onClose: (() => void) | null }) {
+/** Beside the timeline; on a phone over it, while it is `open`. */
+export function DetailPanel(props: { row: Row | null; open: boolean; onClose: (() => void) | null }) {
+  const { row, open, onClose } = props;
   return (
-    <aside class="detail" aria-label="Details">
+    <aside class={open ? "detail detail-open" : "detail"} aria-label="Details">
       {row?.type === "entry" && <EntryDetail key={row.key} row={row} onClose={onClose} />}
       {row?.type === "lane" && <InvocationDetail key={row.key} row={row} onClose={onClose} />}
     </aside>

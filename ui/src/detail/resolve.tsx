@@ -1,7 +1,7 @@
 /** Answering what an invocation waits for: a person's yes or no, or any JSON, or a refusal with a reason. */
 
 import { useMemo, useState } from "preact/hooks";
-import { ApiError, api } from "../api/client";
+import { api, messageOf } from "../api/client";
 import type { Entry, Json } from "../api/types";
 import { Notice } from "../components/basics";
 import { Icon } from "../components/icon";
@@ -20,7 +20,8 @@ export function approvalOf(entry: Entry, entries: readonly Entry[]): Approval | 
   if (entry.awakeable_id === null) return null;
   for (const { metadata } of entries) {
     if (metadata?.kind === "approval" && metadata.awakeable_id === entry.awakeable_id) {
-      return { title: String(metadata.approval ?? "Approve?"), details: metadata.details };
+      const title = typeof metadata.approval === "string" ? metadata.approval : "Approve?";
+      return { title, details: metadata.details };
     }
   }
   return null;
@@ -57,7 +58,7 @@ export function ResolveForm(props: { invocation: string; entry: Entry; approval:
       await request();
       setSent(true);
     } catch (failure) {
-      setError(failure instanceof ApiError ? failure.message : String(failure));
+      setError(messageOf(failure));
     } finally {
       setBusy(false);
     }

@@ -1,7 +1,7 @@
 /** The tree of an invocation as the rows of the timeline, from top to bottom. */
 
 import type { Attempt, Entry } from "../api/types";
-import type { Branch, InvocationTree } from "../state/tree";
+import type { Branch, Shown } from "../state/tree";
 import { at } from "./format";
 import { isCancellation, isPoint, type Kind, kindOf } from "./kinds";
 import type { Stretch } from "./scale";
@@ -41,10 +41,10 @@ export type Row = LaneRow | EntryRow | NoteRow;
 /** Where a row is: the invocation's id and the entry's index in its journal. */
 export const entryKey = (invocation: string, index: number): string => `${invocation}:${index}`;
 
-export function rowsOf(tree: InvocationTree, hidden: ReadonlySet<Kind>): Row[] {
+export function rowsOf(shown: Shown, opened: ReadonlySet<string>, hidden: ReadonlySet<Kind>): Row[] {
   const rows: Row[] = [];
   const walk = (id: string, depth: number, above: readonly string[]): void => {
-    const branch = tree.branches.get(id);
+    const branch = shown.branches.get(id);
     if (branch === undefined) return;
     rows.push({ type: "lane", key: id, depth, branch });
     if (branch.state !== "ready") {
@@ -58,12 +58,12 @@ export function rowsOf(tree: InvocationTree, hidden: ReadonlySet<Kind>): Row[] {
       const key = entryKey(id, entry.index);
       const callee = CALLS.has(entry.type) ? (entry.callee?.id ?? null) : null;
       const deeper = callee !== null && !above.includes(callee) && depth < DEPTH_MAX ? callee : null;
-      const unfolded = deeper !== null && tree.unfolded.value.has(key);
+      const unfolded = deeper !== null && opened.has(key);
       rows.push({ type: "entry", key, depth: depth + 1, branch, entry, kind, callee: deeper, unfolded });
-      if (unfolded && deeper !== null) walk(deeper, depth + 2, [...above, deeper]);
+      if (unfolded) walk(deeper, depth + 2, [...above, deeper]);
     }
   };
-  walk(tree.root, 0, [tree.root]);
+  walk(shown.root, 0, [shown.root]);
   return rows;
 }
 
@@ -129,9 +129,9 @@ function signalOf(awakeable: string): number | null {
   }
 }
 
-export function kindCounts(tree: InvocationTree): Map<Kind, number> {
+export function kindCounts(shown: Shown): Map<Kind, number> {
   const counts = new Map<Kind, number>();
-  for (const branch of tree.branches.values()) {
+  for (const branch of shown.branches.values()) {
     for (const entry of branch.entries) {
       const kind = kindOf(entry);
       counts.set(kind, (counts.get(kind) ?? 0) + 1);
@@ -141,9 +141,9 @@ export function kindCounts(tree: InvocationTree): Map<Kind, number> {
 }
 
 /** When anything of the tree was running, `now` for what still is. */
-export function busyStretches(tree: InvocationTree, now: number): Stretch[] {
+export function busyStretches(shown: Shown, now: number): Stretch[] {
   const busy: Stretch[] = [];
-  for (const branch of tree.branches.values()) {
+  for (const branch of shown.branches.values()) {
     for (const attempt of branch.attempts) {
       busy.push({ from: at(attempt.started_at), to: attempt.ended_at === null ? now : at(attempt.ended_at) });
     }
@@ -151,28 +151,49 @@ export function busyStretches(tree: InvocationTree, now: number): Stretch[] {
   return busy;
 }
 
-/** From the root's creation to its end, or to now, and never ending before something that happened. */
-export function wholeStretch(tree: InvocationTree, now: number): Stretch {
-  const root = tree.branches.get(tree.root);
-  if (root?.summary === undefined || root.summary === null) return { from: now - 1000, to: now };
+/** From the root's creation to the last thing that is known to have happened; null: nothing is known yet. */
+export function knownStretch(shown: Shown): Stretch | null {
+  const root = shown.branches.get(shown.root);
+  if (root?.summary === undefined || root.summary === null) return null;
   const from = Math.min(
     at(root.summary.created_at),
     ...root.attempts.slice(0, 1).map((attempt) => at(attempt.started_at)),
-    ...root.entries.slice(0, 1).map((entry) => at(entry.started_at)),
+    ...root.entries.slice(0, 1).map((entry) => instantsOf(entry).from),
   );
-  let to = root.summary.completed_at === null ? now : at(root.summary.completed_at);
-  for (const branch of tree.branches.values()) {
+  let to = root.summary.completed_at === null ? from : at(root.summary.completed_at);
+  for (const branch of shown.branches.values()) {
     for (const attempt of branch.attempts) to = Math.max(to, at(attempt.ended_at ?? attempt.started_at));
-    for (const entry of branch.entries) to = Math.max(to, at(entry.completed_at ?? entry.started_at));
+    for (const entry of branch.entries) {
+      const instants = instantsOf(entry);
+      to = Math.max(to, instants.to ?? instants.from);
+    }
   }
   return { from, to: Math.max(to, from + 1) };
 }
 
+interface Instants {
+  from: number;
+  /** Null: it is not complete. */
+  to: number | null;
+}
+
+/** Read from text once: a growing timeline asks for those of thousands of entries ten times a second. */
+const instantsKnown = new WeakMap<Entry, Instants>();
+
+function instantsOf(entry: Entry): Instants {
+  const known = instantsKnown.get(entry);
+  if (known !== undefined) return known;
+  const to = entry.completed_at === null ? null : at(entry.completed_at);
+  const read = { from: at(beginning(entry)), to };
+  instantsKnown.set(entry, read);
+  return read;
+}
+
 /** From its creation to its completion; what still waits goes on until its invocation's end or now. */
 export function entryStretch(branch: Branch, entry: Entry, now: number): Stretch {
-  const from = at(beginning(entry));
+  const { from, to } = instantsOf(entry);
   if (isPoint(entry)) return { from, to: from };
-  if (entry.completed_at !== null) return { from, to: Math.max(from, at(entry.completed_at)) };
+  if (to !== null) return { from, to: Math.max(from, to) };
   const end = branch.summary?.completed_at;
   return { from, to: Math.max(from, end === null || end === undefined ? now : at(end)) };
 }

@@ -69,7 +69,7 @@ export function makeScale(
 ): Scale {
   const pieces = piecesOf(whole, idle);
   const drawn = (at: number): number => {
-    const piece = pieces.find((candidate) => at <= candidate.to) ?? (pieces.at(-1) as Piece);
+    const piece = pieces.find((candidate) => at <= candidate.to) ?? last(pieces);
     const share = (at - piece.from) / Math.max(piece.to - piece.from, 1e-6);
     return piece.start + share * piece.length;
   };
@@ -78,8 +78,7 @@ export function makeScale(
   const x = (at: number): number => ((drawn(at) - left) / span) * width;
   const instant = (px: number): number => {
     const position = left + (px / Math.max(width, 1)) * span;
-    const piece =
-      pieces.find((candidate) => position <= candidate.start + candidate.length) ?? (pieces.at(-1) as Piece);
+    const piece = pieces.find((candidate) => position <= candidate.start + candidate.length) ?? last(pieces);
     return piece.from + ((position - piece.start) / Math.max(piece.length, 1e-6)) * (piece.to - piece.from);
   };
   return {
@@ -97,6 +96,13 @@ export function makeScale(
           ms: piece.to - piece.from,
         })),
   };
+}
+
+/** Of a list that has one. */
+function last<T>(items: readonly T[]): T {
+  const item = items.at(-1);
+  if (item === undefined) throw new RangeError("a list without a last item");
+  return item;
 }
 
 function piecesOf(whole: Stretch, idle: readonly Stretch[]): Piece[] {
@@ -127,11 +133,11 @@ function ticksOf(
   width: number,
   pxPerMs: number,
 ): Tick[] {
-  const step = STEPS_MS.find((candidate) => candidate * pxPerMs >= TICK_PX) ?? (STEPS_MS.at(-1) as number);
+  const step = STEPS_MS.find((candidate) => candidate * pxPerMs >= TICK_PX) ?? last(STEPS_MS);
   const byClock = whole.to - whole.from > 15 * 60e3;
   const origin = byClock ? midnight(whole.from) : whole.from;
   const ticks: Tick[] = [];
-  let last = -TICK_PX;
+  let reached = -TICK_PX;
   for (const piece of pieces) {
     if (piece.short || x(piece.to) < 0 || x(piece.from) > width) continue;
     const first = Math.ceil((piece.from - origin) / step);
@@ -142,9 +148,9 @@ function ticksOf(
     for (let i = 0; i < count; i += 1) {
       const at = origin + (first + i) * step;
       const px = x(at);
-      if (px < 0 || px > width || px - last < TICK_PX * 0.7) continue;
+      if (px < 0 || px > width || px - reached < TICK_PX * 0.7) continue;
       ticks.push({ x: px, label: byClock ? clockLabel(at, step) : elapsedLabel(at - origin, step) });
-      last = px;
+      reached = px;
     }
   }
   return ticks;

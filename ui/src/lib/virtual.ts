@@ -9,30 +9,37 @@ export interface Visible {
   first: number;
   /** Past the last one. */
   end: number;
-  scrollTop: number;
-  height: number;
+  /** Of the container. */
   width: number;
+  /** The first row is not at the top. */
+  scrolled: boolean;
 }
 
+const NOTHING_YET: Visible = { first: 0, end: 30, width: 0, scrolled: false };
+
+/** Changes only when other rows come into sight, not with every pixel. */
 export function useVisible(
   container: RefObject<HTMLElement | null>,
   count: number,
   rowPx: number,
   topPx = 0,
 ): Visible {
-  const [box, setBox] = useState({ scrollTop: 0, height: 600, width: 0 });
+  const [box, setBox] = useState(NOTHING_YET);
   useLayoutEffect(() => {
     const element = container.current;
     if (element === null) return;
     let frame = 0;
     const measure = (): void => {
       frame = 0;
-      setBox((old) => {
-        const { scrollTop, clientHeight: height, clientWidth: width } = element;
-        return old.scrollTop === scrollTop && old.height === height && old.width === width
+      const { scrollTop, clientHeight, clientWidth: width } = element;
+      const first = Math.max(0, Math.floor((scrollTop - topPx) / rowPx) - OVERSCAN_ROWS);
+      const end = Math.ceil((scrollTop + clientHeight - topPx) / rowPx) + OVERSCAN_ROWS;
+      const scrolled = scrollTop > rowPx / 2;
+      setBox((old) =>
+        old.first === first && old.end === end && old.width === width && old.scrolled === scrolled
           ? old
-          : { scrollTop, height, width };
-      });
+          : { first, end, width, scrolled },
+      );
     };
     const later = (): void => {
       if (frame === 0) frame = requestAnimationFrame(measure);
@@ -46,10 +53,9 @@ export function useVisible(
       observer.disconnect();
       element.removeEventListener("scroll", later);
     };
-  }, [container]);
-  const first = Math.max(0, Math.floor((box.scrollTop - topPx) / rowPx) - OVERSCAN_ROWS);
-  const end = Math.min(count, Math.ceil((box.scrollTop + box.height - topPx) / rowPx) + OVERSCAN_ROWS);
-  return { first, end: Math.max(first, end), ...box };
+  }, [container, rowPx, topPx]);
+  const end = Math.min(count, box.end);
+  return { ...box, first: Math.min(box.first, end), end };
 }
 
 /** Scroll so far that row `index` is in sight, `topPx` being covered by a fixed head. */

@@ -1,7 +1,7 @@
 /** Deployments, what each serves in which revision, and registering one. */
 
 import { useEffect, useRef, useState } from "preact/hooks";
-import { ApiError, api } from "../api/client";
+import { api, messageOf } from "../api/client";
 import type { Deployment, Registered, Service } from "../api/types";
 import { Ago, CopyButton, Empty, Notice } from "../components/basics";
 import { Icon } from "../components/icon";
@@ -14,7 +14,7 @@ export function DeploymentsPage() {
   const load = (): void => {
     api.deployments().then(
       (found) => setDeployments([...found].sort((a, b) => (a.created_at < b.created_at ? 1 : -1))),
-      (failure: Error) => setError(failure.message),
+      (failure: unknown) => setError(messageOf(failure)),
     );
     api.services().then(setServices, () => undefined);
   };
@@ -119,13 +119,13 @@ function RegisterForm({ onRegistered }: { onRegistered: () => void }) {
       setDone(await api.register(uri.current?.value.trim() ?? "", { force, use_http_11: http11 }));
       onRegistered();
     } catch (failure) {
-      setError(failure instanceof ApiError ? failure.message : String(failure));
+      setError(messageOf(failure));
     } finally {
       setBusy(false);
     }
   };
   return (
-    <form class="card register" onSubmit={register}>
+    <form class="card register" onSubmit={(event) => void register(event)}>
       <div class="register-line">
         <label class="field field-grow">
           <span class="field-name">address</span>

@@ -4,9 +4,10 @@ import { useEffect, useMemo, useState } from "preact/hooks";
 import { CopyButton, Empty, StatusMark } from "../components/basics";
 import { Icon } from "../components/icon";
 import { Actions } from "../detail/actions";
-import { Facts, FailureCallout } from "../detail/header";
+import { Facts, FailureCallout, GoneCallout } from "../detail/header";
 import { DetailPanel } from "../detail/panel";
 import type { Kind } from "../lib/kinds";
+import { phone } from "../lib/phone";
 import { type Row, rowsOf } from "../lib/rows";
 import { go, links, search } from "../router";
 import { InvocationTree } from "../state/tree";
@@ -17,11 +18,10 @@ export function InvocationPage({ id }: { id: string }) {
   const tree = useMemo(() => new InvocationTree(id), [id]);
   useEffect(() => tree.start(), [tree]);
   const [hidden, setHidden] = useState<ReadonlySet<Kind>>(new Set());
-  const changed = tree.version.value;
+  const shown = tree.shown.value;
   const unfolded = tree.unfolded.value;
-  // The tree is changed in place, and says so by its version.
-  const rows = useMemo(() => rowsOf(tree, hidden), [tree, hidden, changed, unfolded]);
-  const root = tree.branches.get(id);
+  const rows = useMemo(() => rowsOf(shown, unfolded, hidden), [shown, unfolded, hidden]);
+  const root = shown.branches.get(id);
   const summary = root?.summary ?? null;
   const title = summary?.target ?? id;
   useEffect(() => {
@@ -33,13 +33,22 @@ export function InvocationPage({ id }: { id: string }) {
     const address = links.invocation(id);
     go(
       key === null || key === id ? address : `${address}?${new URLSearchParams({ at: shortKey(id, key) })}`,
-      "replace",
+      // On a phone details are a page of their own, which the way back leads out of.
+      phone.value && key !== null && selected === null ? "push" : "replace",
     );
   };
   const chosen = useMemo(
     () => rows.find((row) => row.key === longKey(id, selected)) ?? null,
     [rows, id, selected],
   );
+
+  // On a phone the invocation's own details are not there until its row is touched.
+  const [opened, setOpened] = useState(false);
+  const open = opened || selected !== null;
+  const onSelect = (row: Row | null): void => {
+    setOpened(row?.key === id);
+    select(row?.key ?? null);
+  };
 
   if (root?.state === "failed") {
     return (
@@ -68,14 +77,17 @@ export function InvocationPage({ id }: { id: string }) {
             <Icon name="back" />
           </a>
           <h1 class="target">{summary === null ? "…" : <Target row={summary} />}</h1>
-          {summary !== null && <StatusMark status={summary.status} large />}
+          {summary !== null && root?.gone !== true && <StatusMark status={summary.status} large />}
           <span class="mono quiet invocation-id" title={id}>
             {id}
           </span>
           <CopyButton text={id} what="id" />
-          {summary !== null && <Actions summary={summary} onDone={() => tree.refresh()} />}
+          {summary !== null && root?.gone !== true && (
+            <Actions summary={summary} onDone={() => tree.refresh()} />
+          )}
         </div>
         {summary !== null && <Facts summary={summary} attempts={root?.attempts ?? []} />}
+        {root?.gone === true && <GoneCallout />}
         {summary !== null && (
           <FailureCallout summary={summary} onShow={(index) => select(`${id}:${index}`)} />
         )}
@@ -86,13 +98,14 @@ export function InvocationPage({ id }: { id: string }) {
           rows={rows}
           hidden={hidden}
           onHide={setHidden}
-          selected={chosen?.key ?? null}
-          onSelect={(row: Row | null) => select(row === null ? null : row.key)}
+          selected={phone.value && !open ? null : (chosen?.key ?? null)}
+          onSelect={onSelect}
         />
         {root !== undefined && (
           <DetailPanel
             row={chosen ?? rows[0] ?? null}
-            onClose={selected === null ? null : () => select(null)}
+            open={open}
+            onClose={selected === null && !(opened && phone.value) ? null : () => onSelect(null)}
           />
         )}
       </div>

@@ -17,11 +17,15 @@ import { Icon } from "../components/icon";
 import { type Filters, filterParameters } from "../lib/filters";
 import { count, plural, shortCount, shortId } from "../lib/format";
 import { useKeys } from "../lib/keys";
+import { memo } from "../lib/memo";
+import { phone } from "../lib/phone";
 import { reveal, useVisible } from "../lib/virtual";
 import { go, links, search } from "../router";
 import { InvocationList, ROWS_MAX } from "../state/list";
 
+/** As in the styles. */
 const ROW_PX = 36;
+const PHONE_ROW_PX = 64;
 const TYPING_PAUSE_MS = 250;
 
 function filtersOf(parameters: URLSearchParams): Filters {
@@ -60,6 +64,9 @@ function setFilters(filters: Filters): void {
 function FilterBar({ filters }: { filters: Filters }) {
   const [services, setServices] = useState<Service[]>([]);
   const first = useRef<HTMLInputElement>(null);
+  // On a phone the fields are out of sight until they are asked for.
+  const [open, setOpen] = useState(false);
+  const fields = filterParameters({ ...filters, status: [] }).size;
   useEffect(() => {
     api.services().then(setServices, () => undefined);
   }, []);
@@ -79,7 +86,7 @@ function FilterBar({ filters }: { filters: Filters }) {
     .filter((service) => filters.service === "" || service.name === filters.service)
     .flatMap((service) => service.handlers.map((handler) => handler.name));
   return (
-    <search class="filters">
+    <search class={open ? "filters filters-open" : "filters"}>
       <div class="filter-fields">
         <FilterField
           name="service"
@@ -109,6 +116,16 @@ function FilterBar({ filters }: { filters: Filters }) {
       </div>
       <fieldset class="chips">
         <legend class="sr-only">Status</legend>
+        <button
+          type="button"
+          class="chip chip-filter"
+          aria-expanded={open}
+          aria-pressed={fields > 0}
+          onClick={() => setOpen(!open)}
+        >
+          <Icon name="filter" size={14} />
+          Filter{fields > 0 && ` · ${fields}`}
+        </button>
         {STATUSES.map((status) => (
           <button
             key={status}
@@ -183,8 +200,9 @@ function Rows({ list, filtered }: { list: InvocationList; filtered: boolean }) {
   const container = useRef<HTMLDivElement>(null);
   const rows = list.rows.value;
   const [chosen, setChosen] = useState<string | null>(null);
-  const visible = useVisible(container, rows.length, ROW_PX);
-  const scrolled = visible.scrollTop > ROW_PX / 2;
+  const rowPx = phone.value ? PHONE_ROW_PX : ROW_PX;
+  const visible = useVisible(container, rows.length, rowPx);
+  const { scrolled } = visible;
   useEffect(() => list.hold(scrolled), [list, scrolled]);
   const index = rows.findIndex((row) => row.id === chosen);
 
@@ -198,7 +216,7 @@ function Rows({ list, filtered }: { list: InvocationList; filtered: boolean }) {
     if (step !== 0 && rows.length > 0) {
       const next = index < 0 ? 0 : Math.min(Math.max(index + step, 0), rows.length - 1);
       setChosen(rows[next]?.id ?? null);
-      if (container.current !== null) reveal(container.current, next, ROW_PX, 0);
+      if (container.current !== null) reveal(container.current, next, rowPx, 0);
       return true;
     }
     if (key === "Enter" && index >= 0) {
@@ -236,9 +254,15 @@ function Rows({ list, filtered }: { list: InvocationList; filtered: boolean }) {
       )}
       <div class="grid-body" ref={container} role="rowgroup">
         {list.state.value === "loading" && rows.length === 0 && <Skeleton />}
-        <div class="grid-rows" style={{ height: `${rows.length * ROW_PX}px` }}>
+        <div class="grid-rows" style={{ height: `${rows.length * rowPx}px` }}>
           {rows.slice(visible.first, visible.end).map((row, offset) => (
-            <ListRow key={row.id} row={row} index={visible.first + offset} chosen={row.id === chosen} />
+            <ListRow
+              key={row.id}
+              row={row}
+              index={visible.first + offset}
+              top={(visible.first + offset) * rowPx}
+              chosen={row.id === chosen}
+            />
           ))}
         </div>
         {rows.length > 0 && (
@@ -257,7 +281,8 @@ function Rows({ list, filtered }: { list: InvocationList; filtered: boolean }) {
   );
 }
 
-function ListRow({ row, index, chosen }: { row: Summary; index: number; chosen: boolean }) {
+const ListRow = memo((props: { row: Summary; index: number; top: number; chosen: boolean }) => {
+  const { row, index, chosen } = props;
   const failure = row.failure ?? (row.completed_at === null ? row.last_failure : null);
   const to = links.invocation(row.id);
   return (
@@ -267,7 +292,7 @@ function ListRow({ row, index, chosen }: { row: Summary; index: number; chosen: 
       aria-selected={chosen}
       aria-rowindex={index + 1}
       data-id={row.id}
-      style={{ transform: `translateY(${index * ROW_PX}px)` }}
+      style={{ transform: `translateY(${props.top}px)` }}
       onClick={(event) => {
         if (event.target instanceof Element && event.target.closest("a, button") !== null) return;
         if (getSelection()?.toString() === "") go(to);
@@ -314,7 +339,7 @@ function ListRow({ row, index, chosen }: { row: Summary; index: number; chosen: 
       </span>
     </div>
   );
-}
+});
 
 export function Target({ row }: { row: Pick<Summary, "service" | "handler" | "key"> }) {
   return (

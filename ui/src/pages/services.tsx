@@ -1,7 +1,7 @@
 /** Services as they are registered now: their handlers, revisions and settings. */
 
 import { useEffect, useState } from "preact/hooks";
-import { api } from "../api/client";
+import { api, messageOf } from "../api/client";
 import type { Service } from "../api/types";
 import { Empty, Notice } from "../components/basics";
 import { Icon } from "../components/icon";
@@ -15,7 +15,7 @@ export function ServicesPage() {
   const [error, setError] = useState("");
   useEffect(() => {
     document.title = "Services · Holdfast";
-    api.services().then(setServices, (failure: Error) => setError(failure.message));
+    api.services().then(setServices, (failure: unknown) => setError(messageOf(failure)));
   }, []);
   return (
     <div class="page scroll-page">
@@ -99,8 +99,12 @@ function ServiceCard({ service }: { service: Service }) {
                     <div class="quiet clamp">{handler.documentation}</div>
                   )}
                 </td>
-                <td class="quiet">{handler.input_description}</td>
-                <td class="quiet">{handler.output_description}</td>
+                <td class="quiet" data-label="Takes">
+                  {handler.input_description}
+                </td>
+                <td class="quiet" data-label="Gives">
+                  {handler.output_description}
+                </td>
                 <td class="end">
                   {handler.ty === "Shared" && <span class="tag">shared</span>}
                   {handler.public === false && <span class="tag tag-warned">private</span>}

@@ -6,7 +6,7 @@
  */
 
 import { batch, signal } from "@preact/signals";
-import { ApiError, api } from "../api/client";
+import { ApiError, api, messageOf } from "../api/client";
 import { follow } from "../api/stream";
 import type { InvocationPage, Summary } from "../api/types";
 import { type Filters, filterParameters, matches } from "../lib/filters";
@@ -29,14 +29,18 @@ export class InvocationList {
   readonly heldBack = signal(0);
 
   private next: string | null = null;
-  private readonly arrived = new Map<string, Summary>();
+  /** By event, since the rows were last put together; null: it is gone. */
+  private readonly arrived = new Map<string, Summary | null>();
   private held = new Map<string, Summary>();
   private frame = 0;
   private retry: ReturnType<typeof setTimeout> | undefined;
+  private started = false;
   private generation = 0;
   /** What came by event while a page is under way, which may be older. */
-  private meanwhile: Map<string, Summary> | null = null;
+  private meanwhile: Map<string, Summary | null> | null = null;
   private holding = false;
+  /** What is gone since older ones were asked for: the answer may still have it. */
+  private readonly unwanted = new Set<string>();
 
   /** `before` is what was shown until now: what of it still matches is shown while the answer is awaited. */
   constructor(
@@ -48,17 +52,20 @@ export class InvocationList {
 
   /** Fetch and listen, until the returned function is called. */
   start(): () => void {
+    this.started = true;
     const query = filterParameters({ ...this.filters, status: [], id: "" }).toString();
     const stop = follow({
       query,
       onFresh: () => void this.refresh(),
-      onInvocation: (summary) => this.take(summary),
+      onInvocation: (summary) => this.take(summary.id, summary),
+      onGone: (id) => this.take(id, null),
       onEntries: () => undefined,
     });
     // The list is there even when no stream can be had.
     void this.refresh();
     return () => {
       stop();
+      this.started = false;
       this.generation += 1;
       cancelAnimationFrame(this.frame);
       clearTimeout(this.retry);
@@ -69,11 +76,16 @@ export class InvocationList {
     clearTimeout(this.retry);
     this.generation += 1;
     const generation = this.generation;
-    const meanwhile = new Map<string, Summary>();
+    const meanwhile = new Map<string, Summary | null>();
     this.meanwhile = meanwhile;
     try {
       const page = await this.page(null);
-      if (generation !== this.generation) return;
+      if (generation !== this.generation) {
+        // Events that the answer does not know of may have come: the next one, already asked for, has them. Until
+        // then this is more than nothing.
+        if (this.started && this.state.peek() === "loading") this.rows.value = page.invocations;
+        return;
+      }
       this.meanwhile = null;
       batch(() => {
         this.next = page.next;
@@ -84,13 +96,14 @@ export class InvocationList {
         this.held.clear();
         this.heldBack.value = 0;
       });
-      for (const summary of meanwhile.values()) {
-        const fetched = page.invocations.find((row) => row.id === summary.id);
-        if (fetched === undefined || summary.modified_at >= fetched.modified_at) this.take(summary);
+      for (const [id, summary] of meanwhile) {
+        const fetched = page.invocations.find((row) => row.id === id);
+        const newer = summary === null || fetched === undefined || summary.modified_at >= fetched.modified_at;
+        if (newer) this.take(id, summary);
       }
     } catch (error) {
       if (generation !== this.generation) return;
-      this.error.value = error instanceof ApiError ? error.message : String(error);
+      this.error.value = messageOf(error);
       this.state.value = "failed";
       if (error instanceof ApiError && (error.status === 0 || error.status >= 500)) {
         this.retry = setTimeout(() => void this.refresh(), REFETCH_PAUSE_MS);
@@ -117,12 +130,13 @@ export class InvocationList {
       const page = await this.page(this.next);
       if (generation !== this.generation) return;
       this.next = page.next;
-      const known = new Set(this.rows.value.map((row) => row.id));
+      const known = new Set([...this.unwanted, ...this.rows.value.map((row) => row.id)]);
       this.put([...this.rows.value, ...page.invocations.filter((row) => !known.has(row.id))]);
     } catch (error) {
-      this.error.value = error instanceof ApiError ? error.message : String(error);
+      this.error.value = messageOf(error);
     } finally {
       this.loadingMore.value = false;
+      this.unwanted.clear();
     }
   }
 
@@ -140,9 +154,10 @@ export class InvocationList {
     this.put([...added, ...this.rows.value]);
   }
 
-  private take(summary: Summary): void {
-    this.meanwhile?.set(summary.id, summary);
-    this.arrived.set(summary.id, summary);
+  private take(id: string, summary: Summary | null): void {
+    this.meanwhile?.set(id, summary);
+    if (summary === null && this.loadingMore.peek()) this.unwanted.add(id);
+    this.arrived.set(id, summary);
     if (this.frame === 0) this.frame = requestAnimationFrame(() => this.merge());
   }
 
@@ -156,16 +171,18 @@ export class InvocationList {
     for (const row of this.rows.value) {
       const changed = this.arrived.get(row.id);
       if (changed === undefined) rows.push(row);
-      else if (matches(changed, this.filters)) rows.push(changed);
+      else if (changed !== null && matches(changed, this.filters)) rows.push(changed);
       this.arrived.delete(row.id);
     }
     const oldest = rows.at(-1);
-    for (const summary of this.arrived.values()) {
-      const gone = !matches(summary, this.filters);
+    for (const [id, summary] of this.arrived) {
+      if (summary === null || !matches(summary, this.filters)) {
+        this.held.delete(id);
+        continue;
+      }
       // Older than all that is shown while there is more to fetch: its place is on a page not fetched yet.
       const beyond = this.next !== null && oldest !== undefined && newestFirst(summary, oldest) > 0;
-      if (gone) this.held.delete(summary.id);
-      else if (this.holding && !beyond) this.held.set(summary.id, summary);
+      if (this.holding && !beyond) this.held.set(id, summary);
       else if (!beyond) rows.push(summary);
     }
     this.arrived.clear();

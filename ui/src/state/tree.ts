@@ -5,10 +5,11 @@
  * than they are, so what arrives during a fetch is put on top of its answer.
  */
 
-import { batch, signal } from "@preact/signals";
-import { ApiError, api } from "../api/client";
+import { batch, type Signal, signal } from "@preact/signals";
+import { ApiError, api, messageOf } from "../api/client";
 import { follow } from "../api/stream";
 import type { Attempt, EntriesEvent, Entry, Payload, Summary } from "../api/types";
+import { beat, serverNow } from "../lib/clock";
 import { merged } from "../lib/merge";
 
 /** What one event stream may watch. */
@@ -23,6 +24,8 @@ export interface Branch {
   error: string;
   /** Nobody has it: neither a retry nor an event will change that. */
   missing: boolean;
+  /** The server had it when it was fetched, and has it no longer. */
+  gone: boolean;
   summary: Summary | null;
   input: Payload | null;
   output: Payload | null;
@@ -34,16 +37,23 @@ export interface Branch {
 interface Meanwhile {
   events: EntriesEvent[];
   summary: Summary | null;
+  gone: boolean;
   /** Somebody wants it as it is after this fetch began. */
   again: boolean;
 }
 
+/** The tree as it is at a moment; it and its branches never change. */
+export interface Shown {
+  root: string;
+  branches: ReadonlyMap<string, Readonly<Branch>>;
+}
+
 export class InvocationTree {
-  readonly branches = new Map<string, Branch>();
-  /** Changes whenever anything did, at most once a frame. */
-  readonly version = signal(0);
+  /** Follows whatever happens, at most once a frame. */
+  readonly shown: Signal<Shown>;
   readonly unfolded = signal<ReadonlySet<string>>(new Set());
 
+  private readonly branches = new Map<string, Branch>();
   private stopFollowing: (() => void) | null = null;
   private readonly fetching = new Map<string, Meanwhile>();
   private readonly retries = new Set<ReturnType<typeof setTimeout>>();
@@ -52,6 +62,7 @@ export class InvocationTree {
 
   constructor(readonly root: string) {
     this.branches.set(root, empty(root));
+    this.shown = signal(this.snapshot());
   }
 
   start(): () => void {
@@ -69,9 +80,7 @@ export class InvocationTree {
   toggle(key: string, callee: string): boolean {
     const next = new Set(this.unfolded.value);
     if (next.delete(key)) {
-      batch(() => {
-        this.unfolded.value = next;
-      });
+      this.unfolded.value = next;
       return true;
     }
     if (!this.branches.has(callee)) {
@@ -81,12 +90,19 @@ export class InvocationTree {
       this.watch();
     }
     next.add(key);
-    this.unfolded.value = next;
+    batch(() => {
+      this.shown.value = this.snapshot();
+      this.unfolded.value = next;
+    });
     return true;
   }
 
   refresh(id: string = this.root): void {
     void this.fetch(id);
+  }
+
+  private hasStopped(): boolean {
+    return this.stopped;
   }
 
   private watch(): void {
@@ -99,19 +115,20 @@ export class InvocationTree {
       },
       onInvocation: (summary) => this.takeSummary(summary),
       onEntries: (event) => this.takeEntries(event),
+      onGone: (id) => this.takeGone(id),
     });
     this.stopFollowing = stop;
   }
 
   private async fetch(id: string): Promise<void> {
     const branch = this.branches.get(id);
-    if (branch === undefined || this.stopped) return;
+    if (branch === undefined || this.hasStopped()) return;
     const under = this.fetching.get(id);
     if (under !== undefined) {
       under.again = true;
       return;
     }
-    const meanwhile: Meanwhile = { events: [], summary: null, again: false };
+    const meanwhile: Meanwhile = { events: [], summary: null, gone: false, again: false };
     this.fetching.set(id, meanwhile);
     try {
       const timeline = await api.timeline(id, -1);
@@ -126,13 +143,15 @@ export class InvocationTree {
       branch.attempts = timeline.attempts;
       branch.entries = timeline.entries;
       branch.state = "ready";
+      branch.gone = false;
       for (const event of meanwhile.events) put(branch, event);
+      if (meanwhile.gone) leave(branch);
     } catch (error) {
-      const known = error instanceof ApiError;
-      branch.error = known ? error.message : String(error);
-      branch.missing = known && error.status >= 400 && error.status < 500;
-      if (branch.summary === null || branch.missing) branch.state = "failed";
-      if (!branch.missing && !this.stopped) {
+      branch.error = messageOf(error);
+      branch.missing = error instanceof ApiError && (error.status === 404 || error.status === 400);
+      if (branch.missing && branch.summary !== null) leave(branch);
+      else if (branch.summary === null) branch.state = "failed";
+      if (!branch.missing && !this.hasStopped()) {
         const timer = setTimeout(() => {
           this.retries.delete(timer);
           void this.fetch(id);
@@ -151,11 +170,26 @@ export class InvocationTree {
     if (branch === undefined) return;
     const before = branch.summary;
     const under = this.fetching.get(summary.id);
-    if (under !== undefined) under.summary = summary;
+    if (under !== undefined) {
+      under.summary = summary;
+      under.gone = false;
+    }
     branch.summary = summary;
+    // One of the same id that began after the other was gone has a journal of its own.
+    if (branch.gone) this.refresh(summary.id);
     // Its output is in the timeline only.
     if (before !== null && before.completed_at === null && summary.completed_at !== null)
       this.refresh(summary.id);
+    this.changed();
+  }
+
+  /** What was fetched stays to be read; only nothing can be done with it any more. */
+  private takeGone(id: string): void {
+    const branch = this.branches.get(id);
+    if (branch === undefined) return;
+    const under = this.fetching.get(id);
+    if (under !== undefined) under.gone = true;
+    leave(branch);
     this.changed();
   }
 
@@ -171,8 +205,17 @@ export class InvocationTree {
     if (this.frame !== 0 || this.stopped) return;
     this.frame = requestAnimationFrame(() => {
       this.frame = 0;
-      this.version.value += 1;
+      batch(() => {
+        this.shown.value = this.snapshot();
+        beat();
+      });
     });
+  }
+
+  private snapshot(): Shown {
+    const branches = new Map<string, Branch>();
+    for (const [id, branch] of this.branches) branches.set(id, { ...branch });
+    return { root: this.root, branches };
   }
 }
 
@@ -182,12 +225,22 @@ function empty(id: string): Branch {
     state: "loading",
     error: "",
     missing: false,
+    gone: false,
     summary: null,
     input: null,
     output: null,
     attempts: [],
     entries: [],
   };
+}
+
+/** Only what has ended is forgotten: if nobody said when, it was by now. */
+function leave(branch: Branch): void {
+  if (branch.summary === null) return;
+  branch.gone = true;
+  if (branch.summary.completed_at === null) {
+    branch.summary = { ...branch.summary, completed_at: new Date(serverNow()).toISOString() };
+  }
 }
 
 /** What came by event while `fetched` was under way, unless that is newer still. */

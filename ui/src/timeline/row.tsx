@@ -6,6 +6,7 @@ import { Icon } from "../components/icon";
 import { approvalOf } from "../detail/resolve";
 import { at, clockTime, coarse, duration, shortCount } from "../lib/format";
 import { isPoint, isWaitingForAnswer, wordsOf } from "../lib/kinds";
+import { memo } from "../lib/memo";
 import {
   type EntryRow,
   entryStretch,
@@ -19,6 +20,7 @@ import {
 import type { Scale } from "../lib/scale";
 
 const INDENT_PX = 16;
+const PHONE_INDENT_PX = 12;
 const BAR_MIN_PX = 3;
 const WAKE_WORDS_PX = 64;
 const OUTSIDE_PX = 200;
@@ -30,18 +32,19 @@ interface Drawing {
   now: number;
 }
 
-export function RowView(
-  props: Drawing & {
-    row: Row;
-    id: string;
-    index: number;
-    top: number;
-    nameWidth: number;
-    selected: boolean;
-    onSelect: () => void;
-    onToggle: () => void;
-  },
-) {
+interface RowProps extends Drawing {
+  row: Row;
+  id: string;
+  index: number;
+  top: number;
+  /** 0: the name stands above what it names. */
+  nameWidth: number;
+  selected: boolean;
+  onSelect: (row: Row) => void;
+  onToggle: (row: Row) => void;
+}
+
+export const RowView = memo((props: RowProps) => {
   const { row, scale, margin, axisWidth, now } = props;
   const drawing: Drawing = { scale, margin, axisWidth, now };
   const expandable = row.type === "entry" && row.callee !== null;
@@ -59,15 +62,19 @@ export function RowView(
         row.type === "entry" ? stateOf(row) : row.type === "lane" ? row.branch.summary?.status : undefined
       }
       style={{ transform: `translateY(${props.top}px)` }}
-      onClick={props.onSelect}
-      onDblClick={props.onToggle}
+      onClick={() => props.onSelect(row)}
+      onDblClick={() => props.onToggle(row)}
     >
       <span
         role="rowheader"
         class="row-name"
-        style={{ width: `${props.nameWidth}px`, paddingLeft: `${10 + row.depth * INDENT_PX}px` }}
+        style={
+          props.nameWidth > 0
+            ? { width: `${props.nameWidth}px`, paddingLeft: `${10 + row.depth * INDENT_PX}px` }
+            : { paddingLeft: `${12 + Math.max(row.depth - 1, 0) * PHONE_INDENT_PX}px` }
+        }
       >
-        <Name row={row} onToggle={props.onToggle} />
+        <Name row={row} onToggle={() => props.onToggle(row)} />
       </span>
       <span role="gridcell" class="row-chart">
         {row.type === "entry" && <EntryBar {...drawing} row={row} />}
@@ -75,7 +82,7 @@ export function RowView(
       </span>
     </div>
   );
-}
+});
 
 function Name({ row, onToggle }: { row: Row; onToggle: () => void }) {
   if (row.type === "note") return <span class="quiet">{row.text}</span>;

@@ -3,11 +3,9 @@
 import { Icon } from "../components/icon";
 import { count } from "../lib/format";
 import { KINDS, type Kind } from "../lib/kinds";
-import { kindCounts } from "../lib/rows";
-import type { InvocationTree } from "../state/tree";
 
 export function Toolbar(props: {
-  tree: InvocationTree;
+  counts: ReadonlyMap<Kind, number>;
   hidden: ReadonlySet<Kind>;
   onHide: (hidden: ReadonlySet<Kind>) => void;
   shortened: boolean;
@@ -17,7 +15,7 @@ export function Toolbar(props: {
   /** Nearer, farther, or 0: everything. */
   onZoom: (direction: number) => void;
 }) {
-  const counts = kindCounts(props.tree);
+  const { counts } = props;
   const toggle = (kind: Kind): void => {
     const hidden = new Set(props.hidden);
     if (!hidden.delete(kind)) hidden.add(kind);

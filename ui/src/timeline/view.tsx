@@ -10,19 +10,23 @@ import { now as clock } from "../lib/clock";
 import { duration } from "../lib/format";
 import { useKeys } from "../lib/keys";
 import type { Kind } from "../lib/kinds";
-import { busyStretches, gapsOf, type Row, wholeStretch } from "../lib/rows";
-import { idleStretches, makeScale, type Scale, type Stretch } from "../lib/scale";
+import { phone } from "../lib/phone";
+import { busyStretches, gapsOf, kindCounts, knownStretch, type Row } from "../lib/rows";
+import { idleStretches, makeScale, type Scale, type Stretch, type Tick } from "../lib/scale";
 import { reveal, useVisible } from "../lib/virtual";
 import { type InvocationTree, WATCHED_MAX } from "../state/tree";
 import { RowView } from "./row";
 import { Toolbar } from "./toolbar";
 
-export const ROW_PX = 30;
+/** As in the styles. */
+const ROW_PX = 30;
+const PHONE_ROW_PX = 52;
 const AXIS_PX = 30;
 /** Beside the axis, for the words behind the last bars. */
 const MARGIN_LEFT_PX = 12;
 const MARGIN_RIGHT_PX = 84;
 const TICK_WORDS_PX = 44;
+const WAIT_WORDS_PX = 46;
 const ZOOM_STEP = 1.5;
 const VIEW_MIN_MS = 1;
 
@@ -39,30 +43,35 @@ export function TimelineView(props: {
   const [shortened, setShortened] = useState(true);
   const [view, setView] = useState<Stretch | null>(null);
   const [note, setNote] = useState("");
-  const visible = useVisible(container, rows.length, ROW_PX, AXIS_PX);
+  const rowPx = phone.value ? PHONE_ROW_PX : ROW_PX;
+  const visible = useVisible(container, rows.length, rowPx, AXIS_PX);
 
-  const root = tree.branches.get(tree.root);
+  const shown = tree.shown.value;
+  const root = shown.branches.get(shown.root);
   const live = root?.summary?.completed_at === null;
   const now = live ? clock.value : 0;
-  const changed = tree.version.value;
-  // The tree is changed in place, and says so by its version.
+  const known = useMemo(() => knownStretch(shown), [shown]);
+  const counts = useMemo(() => kindCounts(shown), [shown]);
   const { whole, idle, gaps } = useMemo(() => {
-    const stretch = wholeStretch(tree, now);
-    const branch = tree.branches.get(tree.root);
+    const stretch =
+      known === null ? { from: now - 1000, to: now } : { ...known, to: Math.max(known.to, now) };
+    const branch = shown.branches.get(shown.root);
     return {
       whole: stretch,
-      idle: idleStretches(busyStretches(tree, stretch.to), stretch.from, stretch.to),
+      idle: idleStretches(busyStretches(shown, stretch.to), stretch.from, stretch.to),
       gaps: branch === undefined ? [] : gapsOf(branch, stretch.to),
     };
-  }, [tree, now, changed]);
+  }, [shown, known, now]);
 
-  const nameWidth = Math.round(Math.min(Math.max(visible.width * 0.36, 200), 340));
+  // On a phone the names stand above their bars.
+  const nameWidth = phone.value ? 0 : Math.round(Math.min(Math.max(visible.width * 0.36, 200), 340));
   const chartWidth = Math.max(visible.width - nameWidth, 80);
   const axisWidth = Math.max(chartWidth - MARGIN_LEFT_PX - MARGIN_RIGHT_PX, 40);
   const scale = useMemo(
     () => makeScale(whole, shortened ? idle : [], view, axisWidth),
     [whole, idle, shortened, view, axisWidth],
   );
+  const ticks = useMemo(() => scale.ticks(), [scale]);
 
   const zoom = (factor: number, at = axisWidth / 2): void => {
     const from = Math.max(scale.at(at - at * factor), whole.from);
@@ -96,7 +105,10 @@ export function TimelineView(props: {
       setNote(`At most ${WATCHED_MAX} invocations can be watched at once: open this one on its own page.`);
     }
   };
-  useStayAtEnd(container, rows.length, live);
+  // The same functions for all rows and for good, so that a row is made anew only when it has changed.
+  const select = useSteady(onSelect);
+  const unfold = useSteady(toggle);
+  useStayAtEnd(container, rows.length, rowPx, live);
 
   const index = rows.findIndex((row) => row.key === selected);
   const move = (to: number): void => {
@@ -104,7 +116,7 @@ export function TimelineView(props: {
     const row = rows[next];
     if (row === undefined) return;
     onSelect(row);
-    if (container.current !== null) reveal(container.current, next, ROW_PX, AXIS_PX);
+    if (container.current !== null) reveal(container.current, next, rowPx, AXIS_PX);
   };
   useKeys((key) => {
     const row = rows[index];
@@ -152,7 +164,7 @@ export function TimelineView(props: {
   return (
     <section class="timeline" aria-label="Timeline">
       <Toolbar
-        tree={tree}
+        counts={counts}
         hidden={props.hidden}
         onHide={props.onHide}
         shortened={shortened}
@@ -177,10 +189,10 @@ export function TimelineView(props: {
         aria-rowcount={rows.length}
         aria-activedescendant={selected === null ? undefined : rowId(selected)}
       >
-        <Axis scale={scale} nameWidth={nameWidth} chartWidth={chartWidth} />
-        <div class="timeline-rows" style={{ height: `${rows.length * ROW_PX}px` }}>
+        <Axis scale={scale} ticks={ticks} nameWidth={nameWidth} chartWidth={chartWidth} />
+        <div class="timeline-rows" style={{ height: `${rows.length * rowPx}px` }}>
           <div class="timeline-back" style={{ left: `${nameWidth}px` }} aria-hidden="true">
-            {scale.ticks().map((tick) => (
+            {ticks.map((tick) => (
               <span key={tick.x} class="grid-line" style={{ left: `${MARGIN_LEFT_PX + tick.x}px` }} />
             ))}
             {gaps.map((gap) => {
@@ -202,15 +214,15 @@ export function TimelineView(props: {
               row={row}
               id={rowId(row.key)}
               index={visible.first + offset}
-              top={(visible.first + offset) * ROW_PX}
+              top={(visible.first + offset) * rowPx}
               nameWidth={nameWidth}
               margin={MARGIN_LEFT_PX}
               axisWidth={axisWidth}
               scale={scale}
               now={live ? now : whole.to}
               selected={row.key === selected}
-              onSelect={() => onSelect(row)}
-              onToggle={() => toggle(row)}
+              onSelect={select}
+              onToggle={unfold}
             />
           ))}
         </div>
@@ -239,11 +251,11 @@ function parentOf(rows: readonly Row[], index: number): number {
   return 0;
 }
 
-function Axis(props: { scale: Scale; nameWidth: number; chartWidth: number }) {
-  const waits = props.scale.shortened().filter((piece) => piece.width >= 30 && piece.x >= 0);
+function Axis(props: { scale: Scale; ticks: readonly Tick[]; nameWidth: number; chartWidth: number }) {
+  const waits = props.scale.shortened().filter((piece) => piece.width >= WAIT_WORDS_PX && piece.x >= 0);
   const covered = (x: number): boolean =>
     waits.some((piece) => x + TICK_WORDS_PX > piece.x && x < piece.x + piece.width);
-  const ticks = props.scale.ticks().filter((tick) => !covered(tick.x));
+  const ticks = props.ticks.filter((tick) => !covered(tick.x));
   return (
     <div class="axis" role="row">
       <span class="axis-name" role="columnheader" style={{ width: `${props.nameWidth}px` }}>
@@ -275,23 +287,35 @@ function Axis(props: { scale: Scale; nameWidth: number; chartWidth: number }) {
   );
 }
 
+/** A function that stays the same and does what the latest one does. */
+function useSteady<A extends unknown[]>(latest: (...args: A) => void): (...args: A) => void {
+  const current = useRef(latest);
+  current.current = latest;
+  return useRef((...args: A) => current.current(...args)).current;
+}
+
 /** Whoever looks at the end of a growing timeline goes on looking at its end. */
-function useStayAtEnd(container: preact.RefObject<HTMLElement | null>, count: number, live: boolean): void {
+function useStayAtEnd(
+  container: preact.RefObject<HTMLElement | null>,
+  count: number,
+  rowPx: number,
+  live: boolean,
+): void {
   const atEnd = useRef(false);
   useEffect(() => {
     const element = container.current;
     if (element === null) return;
     const look = (): void => {
       const rest = element.scrollHeight - element.scrollTop - element.clientHeight;
-      atEnd.current = element.scrollTop > 0 && rest < 2 * ROW_PX;
+      atEnd.current = element.scrollTop > 0 && rest < 2 * rowPx;
     };
     element.addEventListener("scroll", look, { passive: true });
     return () => element.removeEventListener("scroll", look);
-  }, [container]);
+  }, [container, rowPx]);
   useLayoutEffect(() => {
     if (live && atEnd.current && container.current !== null)
       container.current.scrollTop = container.current.scrollHeight;
-  }, [count]);
+  }, [container, count, live]);
 }
 
 function useWheel(

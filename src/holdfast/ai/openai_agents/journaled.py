@@ -24,6 +24,7 @@ from agents.items import TResponseOutputItem, TResponseStreamEvent
 from agents.tool import ToolOutputFileContent, ToolOutputImage, ToolOutputText
 from agents.usage import deserialize_usage, serialize_usage
 from openai import BaseModel
+from pydantic_core import to_json
 
 from holdfast.sdk.errors import SerializeError
 from holdfast.sdk.serde import JSON, Serde
@@ -197,7 +198,10 @@ def _restored(fields: Mapping[str, Any]) -> pydantic.BaseModel:
 
 
 def _json(value: object) -> bytes:
-    return json.dumps(value, ensure_ascii=False).encode(errors="replace")
+    try:
+        return to_json(value, inf_nan_mode="constants")
+    except ValueError:  # half a character somewhere, which becomes a question mark
+        return json.dumps(value, ensure_ascii=False).encode(errors="replace")
 
 
 def _fields(item: Any) -> dict[str, Any]:
@@ -206,24 +210,24 @@ def _fields(item: Any) -> dict[str, Any]:
         return cast("dict[str, Any]", item)
     fields: dict[str, Any] = item.model_dump(mode="json", by_alias=True, exclude_unset=True, warnings=False)
     fields["type"] = item.type
-    kept = {
-        name: value
-        for name, value in vars(getattr(item, "response", None) or _Nothing()).items()
-        if name.startswith("_") and is_plain(value)
-    }
+    response: object = cast("dict[str, Any]", vars(item)).get("response")
+    if response is None:
+        return fields
+    kept = {name: value for name, value in vars(response).items() if name.startswith("_") and is_plain(value)}
     return fields | {KEPT: kept} if kept else fields
-
-
-class _Nothing:
-    """Has no attributes."""
 
 
 def _made(classes: Mapping[str, type[BaseModel]], fields: dict[str, Any]) -> Any:
     """The item or event again, as the client made it: without asking whether it is what the API promises,
-    since what compatible providers send often is not."""
+    since what compatible providers send often is not. What is comes to the same when it is validated, which
+    takes a tenth of the time."""
     kept = fields.pop(KEPT, {})
     kind = classes.get(fields.get("type", ""), next(iter(classes.values())))
-    made: Any = kind.construct(**fields)
+    made: Any
+    try:
+        made = kind.model_validate_json(to_json(fields, inf_nan_mode="constants"), strict=True)
+    except ValueError:
+        made = kind.construct(**fields)
     for name, value in kept.items():
         object.__setattr__(made.response, name, value)
     return made

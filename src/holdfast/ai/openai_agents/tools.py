@@ -67,6 +67,9 @@ class ToolOptions:
     retry: Retry | None = None
 
 
+DEFAULT = ToolOptions()
+
+
 def inline(tool: T) -> T:
     """A tool whose body uses the context: it runs in the handler, and what it does there is journaled.
 
@@ -130,13 +133,19 @@ class Invoker:
 
     holdfast_inner: Invoke
     holdfast_tool: FunctionTool
+    holdfast_made: tuple[ToolOptions, Invoke] | None = None
+    """What is called in handlers, and the options it was made with."""
 
     async def __call__(self, ctx: ToolContext[Any], input: str) -> Any:  # noqa: A002 (the vendor's name)
         if not in_handler():
             return await self.holdfast_inner(ctx, input)
         inner, tool = self.holdfast_inner, self.holdfast_tool
+        options: ToolOptions = getattr(tool, OPTIONS, DEFAULT)
+        made = self.holdfast_made
+        if made is None or made[0] is not options:
+            made = self.holdfast_made = options, _with_policy_of(inner, _journaled(tool, inner, options))
         try:
-            return await _with_policy_of(inner, _journaled(tool, inner))(ctx, input)
+            return await made[1](ctx, input)
         except Through as through:
             raise through.error from through.error.__cause__
 
@@ -177,8 +186,9 @@ def _with_policy_of(inner: Invoke, call: Invoke) -> Invoke:
     return cast(Invoke, around)
 
 
-def _journaled(tool: FunctionTool, inner: Invoke) -> Invoke:
-    options: ToolOptions = getattr(tool, OPTIONS, ToolOptions())
+def _journaled(tool: FunctionTool, inner: Invoke, options: ToolOptions) -> Invoke:
+    call = _for_the_engine(inner, options.retry is not None)
+    serde = ToolResultSerde(_serde_of(tool))
 
     async def in_the_handler(ctx: ToolContext[Any], input: str) -> Any:  # noqa: A002
         own = getattr(inner, "_invoke_tool_impl", inner)
@@ -188,8 +198,6 @@ def _journaled(tool: FunctionTool, inner: Invoke) -> Invoke:
             raise Through(error) from error
 
     async def as_a_step(ctx: ToolContext[Any], input: str) -> Any:  # noqa: A002
-        call = _for_the_engine(inner, options.retry is not None)
-
         async def body() -> ToolResult:
             enter_step()
             try:
@@ -209,7 +217,7 @@ def _journaled(tool: FunctionTool, inner: Invoke) -> Invoke:
             result = await tool_step(
                 f"tool {tool.name}",
                 body,
-                serde=ToolResultSerde(_serde_of(tool)),
+                serde=serde,
                 tool=tool.name,
                 call_id=ctx.tool_call_id,
                 arguments=input,

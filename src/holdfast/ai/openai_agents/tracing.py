@@ -73,7 +73,9 @@ class DurableTraceProvider(TraceProvider):
         return _quiet(self.inner.create_trace(name, trace_id or _derived("trace", 32), *args, **kwargs))
 
     def create_span(self, span_data: Any, span_id: str | None = None, *args: Any, **kwargs: Any) -> Span[Any]:
-        return _quiet(self.inner.create_span(span_data, span_id or _derived("span", 24), *args, **kwargs))
+        if span_id is None and not getattr(self.inner, "_disabled", False):
+            span_id = _derived("span", 24)
+        return _quiet(self.inner.create_span(span_data, span_id, *args, **kwargs))
 
     def force_flush(self) -> None:
         self.inner.force_flush()
