@@ -6,12 +6,16 @@ itself, at the edges of its own window, so that the count and the cost belong to
 
     python -m bench.load --port 8080 --path /TsBench/trivial --connections 64 --seconds 3 --pids 12,13
 
-`{n}` in the path is replaced by a number that differs between requests, below `KEYS`.
+`{n}` in the path is replaced by a number that differs between requests, below `KEYS`. Padded bodies are
+random text that differs between requests too: a server that finds equal values, or compresses them, must not
+look better than it is.
 """
 
 import argparse
+import base64
 import itertools
 import json
+import random
 import select
 import socket
 import subprocess
@@ -28,6 +32,7 @@ DRAIN_DEADLINE_S = 10.0
 POLL_S = 0.01
 READ_BYTES = 1 << 18
 KEYS = 10_000
+NUMBER_CHARS = 12
 NUMBER = "{n}"
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -183,12 +188,20 @@ class Driver:
             raise RuntimeError("the server closed every connection")
 
 
-def requests_of(port: int, path: str, body: bytes) -> Iterator[bytes]:
-    """Requests without end: all the same, or with the path's number going round."""
-    tail = (
-        f" HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-type: application/json\r\n"
-        f"content-length: {len(body)}\r\n\r\n"
-    ).encode() + body
+def padded_bodies(pad_bytes: int) -> Iterator[bytes]:
+    """JSON strings of this length without end, each of them new."""
+    chance = random.Random(pad_bytes + time.time_ns())
+    text = base64.b64encode(chance.randbytes(pad_bytes))[: pad_bytes - NUMBER_CHARS] + b'"'
+    for n in itertools.count(chance.randrange(10**NUMBER_CHARS)):
+        yield b'"%012d' % (n % 10**NUMBER_CHARS) + text
+
+
+def requests_of(port: int, path: str, body: bytes, pad_bytes: int = 0) -> Iterator[bytes]:
+    """Requests without end: all the same, or with the path's number going round; or with padded bodies."""
+    if pad_bytes:
+        head = _head(port, pad_bytes + 2)
+        return (f"POST {path}".encode() + head + padded for padded in padded_bodies(pad_bytes))
+    tail = _head(port, len(body)) + body
     if NUMBER not in path:
         return itertools.repeat(f"POST {path}".encode() + tail)
     before, after = path.split(NUMBER)
@@ -196,11 +209,18 @@ def requests_of(port: int, path: str, body: bytes) -> Iterator[bytes]:
     return (start + str(n).encode() + end for n in itertools.cycle(range(KEYS)))
 
 
+def _head(port: int, body_bytes: int) -> bytes:
+    return (
+        f" HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-type: application/json\r\n"
+        f"content-length: {body_bytes}\r\n\r\n"
+    ).encode()
+
+
 def measure(
-    port: int, path: str, body: bytes, connections: int, warmup_s: float, seconds: float, pids: list[int]
+    port: int, requests: Iterator[bytes], connections: int, warmup_s: float, seconds: float, pids: list[int]
 ) -> Measured:
     """Load the server for `warmup_s`, then count for `seconds`."""
-    driver = Driver(port, requests_of(port, path, body), connections)
+    driver = Driver(port, requests, connections)
     driver.drive(warmup_s)
     before = [cpu_us(pid) for pid in pids]
     started = time.perf_counter()
@@ -257,8 +277,8 @@ def main() -> None:
     parser.add_argument("--pids", default="", help="processes whose CPU time to report, comma separated")
     given = parser.parse_args()
     pids = [int(pid) for pid in given.pids.split(",") if pid]
-    body = b'"' + b"x" * given.pad_bytes + b'"' if given.pad_bytes else given.body.encode()
-    work = measure(given.port, given.path, body, given.connections, given.warmup, given.seconds, pids)
+    requests = requests_of(given.port, given.path, given.body.encode(), given.pad_bytes)
+    work = measure(given.port, requests, given.connections, given.warmup, given.seconds, pids)
     print(json.dumps(asdict(work)))
 
 

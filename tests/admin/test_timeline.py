@@ -19,13 +19,15 @@ from holdfast.core.commands import AttemptError, Plain, RunProposal, StartReques
 from holdfast.core.model import AttemptFailure, Await, Failure, RetryPolicy, Success
 from holdfast.core.records import Signal
 from holdfast.protocol.messages import RunCommandMessage
+from holdfast.storage.blobs import INLINE_BYTES_MAX
 from holdfast.storage.step_metadata import StepMetadata
 
 from .shown import Json, Shown
 
 
-@pytest.fixture
-def shown(tmp_path: Path) -> Iterator[Shown]:
+@pytest.fixture(params=[INLINE_BYTES_MAX, 2], ids=["", "all values are blobs"])
+def shown(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shown]:
+    monkeypatch.setattr("holdfast.storage.blobs.INLINE_BYTES_MAX", request.param)
     shown = Shown(tmp_path)
     yield shown
     shown.close()

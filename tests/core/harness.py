@@ -383,6 +383,7 @@ ORDERS = {
     "promise_listener": "object, key, sequence", "waiter": "row, sequence",
     "timer": "fire_at, row, kind, completion_id", "outbox": "destination, sequence",
     "step_metadata": "key", "attempt": "row, number",
+    "blob": "digest", "blob_use": "holder, name",
 }  # fmt: skip
 """Every table of the schema and its key."""
 

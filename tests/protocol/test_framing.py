@@ -34,6 +34,21 @@ def test_cuts_do_not_matter(sent: list[tuple[int, int, bytes]], data: st.DataObj
     assert decoder.pending_bytes == 0
 
 
+@given(st.lists(st.integers(0, 9000), max_size=6), st.lists(st.integers(0, 20_000), max_size=40))
+def test_large_bodies_come_together_from_chunks_of_any_size(sizes: list[int], cuts: list[int]) -> None:
+    """Goal: a body is what was sent, whether its parts are kept as they come or gathered."""
+    sent = [(n, 0, bytes((n + i) % 251 for i in range(size))) for n, size in enumerate(sizes)]
+    stream = b"".join(encode_frame(type_, body) for type_, _, body in sent)
+    decoder, received, fed = FrameDecoder(10_000), [], 0
+    places = sorted({min(cut, len(stream)) for cut in cuts} | {len(stream)})
+    for place in places:
+        received += decoder.feed(stream[fed:place])
+        fed = place
+        whole = sum(8 + len(body) for _, _, body in received)
+        assert decoder.pending_bytes == fed - whole
+    assert received == sent
+
+
 @given(st.lists(frames, max_size=8), st.integers(0, 60))
 def test_a_chunk_of_whole_frames_needs_no_decoder(sent: list[tuple[int, int, bytes]], cut: int) -> None:
     """Goal: the short way says what the decoder says, and leaves everything unfinished or large to it."""

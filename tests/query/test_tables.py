@@ -10,12 +10,21 @@ import pytest
 from query.story import Story, tell
 from query.world import DAY_MS, World
 
+from holdfast.storage.blobs import INLINE_BYTES_MAX
 
-@pytest.fixture(scope="module", params=[1, 3], ids=["one partition", "three partitions"])
+
+@pytest.fixture(
+    scope="module",
+    params=[(1, INLINE_BYTES_MAX), (3, INLINE_BYTES_MAX), (3, 2)],
+    ids=["one partition", "three partitions", "all values are blobs"],
+)
 def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    world = World(tmp_path_factory.mktemp("data"), request.param)
-    yield world
-    world.close()
+    partitions, inline_bytes_max = request.param
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("holdfast.storage.blobs.INLINE_BYTES_MAX", inline_bytes_max)
+        world = World(tmp_path_factory.mktemp("data"), partitions)
+        yield world
+        world.close()
 
 
 @pytest.fixture(scope="module")

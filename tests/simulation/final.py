@@ -12,6 +12,7 @@ from holdfast.core.step import Step
 from holdfast.protocol import messages as m
 from holdfast.protocol.framing import MessageType
 from holdfast.storage import partition_tables
+from holdfast.storage.blobs import whole_sql
 from holdfast.storage.invocations import decode_result
 from holdfast.storage.keys import JOURNAL_SPAN
 from holdfast.storage.partition_tables import PartitionTables
@@ -21,12 +22,13 @@ from tests.simulation.handler import said_at_end, said_at_start
 from tests.simulation.laws import Outcome, outcome
 from tests.simulation.server import Server
 from tests.simulation.virtual import Broken
+from tests.storage.blob_laws import complaint
 
 _EMPTY = ("object_lock", "inbox", "timer", "waiter", "outbox")
 _TABLES = (
     "meta", "invocation", "invocation_alias", "journal", "event", "state", "object_lock", "inbox", "promise",
     "promise_listener", "waiter", "timer", "outbox",
-    "step_metadata", "attempt",
+    "step_metadata", "attempt", "blob", "blob_use",
 )  # fmt: skip
 _SIGNAL = int(MessageType.SIGNAL_NOTIFICATION)
 _PROMISE_KINDS: dict[int, type[m.GetPromiseCommandMessage] | type[m.CompletePromiseCommandMessage]] = {
@@ -57,8 +59,8 @@ class Ends:
         rows: dict[tuple[int, int], bytes] = {}
         for disk in server.disks:
             for row, id_, service, handler, key, status, at, value, code, message in disk.connection.execute(
-                "SELECT row, id, service, handler, key, status, completed_at, result_value, result_code, "
-                "result_message FROM invocation"
+                "SELECT row, id, service, handler, key, status, completed_at, "
+                f"{whole_sql('result_value', 'main')}, result_code, result_message FROM invocation"
             ):
                 if status != 5:
                     raise Broken(f"{id_.hex()} {service}/{key}/{handler} never ends: status {status}")
@@ -68,7 +70,7 @@ class Ends:
                 self.ended_at[id_] = at
                 self.targets[id_] = (service, handler, key)
             for key, type_, ref, callee, at, body in disk.connection.execute(
-                "SELECT key, type, ref, callee, at, body FROM journal ORDER BY key"
+                f"SELECT key, type, ref, callee, at, {whole_sql('body', 'main')} FROM journal ORDER BY key"
             ):
                 owner = rows.get((disk.index, key // JOURNAL_SPAN))
                 if owner is None:
@@ -87,6 +89,7 @@ class Ends:
         self.promises_complete_once()
         self.states_are_what_journals_say()
         self.steps_are_described_once()
+        self.blobs_are_held()
         for disk in self.server.disks:
             check_replay(disk, len(self.server.disks))
 
@@ -223,7 +226,7 @@ class Ends:
         stored: dict[tuple[str, str], Outcome] = {}
         for disk in self.server.disks:
             for object_, name, value, code, message in disk.connection.execute(
-                "SELECT object, key, value, code, message FROM promise"
+                f"SELECT object, key, {whole_sql('value', 'main')}, code, message FROM promise"
             ):
                 stored[object_, name] = outcome(decode_result(value, code, message, None))
         won: Counter[tuple[str, str]] = Counter()
@@ -279,10 +282,18 @@ class Ends:
             if found != expected:
                 raise Broken(f"of steps of {id_.hex()} is said {found}, their journal gives {expected}")
 
+    def blobs_are_held(self) -> None:
+        """Large values are there while a row refers to them, and not longer."""
+        for disk in self.server.disks:
+            if (wrong := complaint(disk.connection)) is not None:
+                raise Broken(f"partition {disk.index}: {wrong}")
+
     def states_are_what_journals_say(self) -> None:
         stored: dict[str, dict[bytes, bytes]] = {}
         for disk in self.server.disks:
-            for object_, key, value in disk.connection.execute("SELECT object, key, value FROM state"):
+            for object_, key, value in disk.connection.execute(
+                f"SELECT object, key, {whole_sql('value', 'main')} FROM state"
+            ):
                 stored.setdefault(object_, {})[key] = value
         for object_ in {*stored, *self.truth._locks}:
             expected = self.truth.state_of(object_)
@@ -297,7 +308,13 @@ def _once(metadata: Mapping[str, object]) -> dict[str, object]:
 
 
 def dump(disk: Disk) -> dict[str, list[tuple[Any, ...]]]:
-    return {table: disk.connection.execute(f"SELECT * FROM {table}").fetchall() for table in _TABLES}
+    return {
+        # A blob's place in the file is of no account.
+        table: disk.connection.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall()
+        if table == "blob"
+        else disk.connection.execute(f"SELECT * FROM {table}").fetchall()
+        for table in _TABLES
+    }
 
 
 def check_replay(disk: Disk, partitions: int) -> None:

@@ -13,6 +13,7 @@ from holdfast.core import model
 from holdfast.core.model import InvocationId, Row
 from holdfast.protocol import messages as m
 from holdfast.protocol.framing import MessageType, is_command
+from holdfast.storage.blobs import whole_sql
 from holdfast.storage.keys import JOURNAL_SPAN
 from tests.simulation.virtual import Broken
 
@@ -236,7 +237,8 @@ class Truth:
                 continue
             partition, row = turn
             sql = (
-                "SELECT type, body FROM journal WHERE key >= ? AND key < ? AND type IN (?, ?, ?) ORDER BY key"
+                f"SELECT type, {whole_sql('body', 'main')} FROM journal WHERE key >= ? AND key < ? "
+                "AND type IN (?, ?, ?) ORDER BY key"
             )
             span = (row * JOURNAL_SPAN, (row + 1) * JOURNAL_SPAN, _SET, _CLEAR, _CLEAR_ALL)
             for type_, body in self._rows(partition, sql, *span):

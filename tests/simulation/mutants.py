@@ -26,6 +26,7 @@ from holdfast.partition.loop import PartitionLoop
 from holdfast.partition.post import PostOffice
 from holdfast.protocol.framing import MessageType
 from holdfast.storage import invocations
+from holdfast.storage.blobs import Blobs
 from holdfast.storage.database import StorageError
 from holdfast.storage.invocations import Invocations
 from holdfast.storage.journal import Journal
@@ -122,6 +123,21 @@ def drops_a_message_too_many() -> AbstractContextManager[object]:
 @mutant
 def never_sends_again() -> AbstractContextManager[object]:
     return patch.object(PostOffice, "start", lambda self: None)
+
+
+@mutant
+def keeps_contents_nobody_holds() -> AbstractContextManager[object]:
+    return _all(
+        patch.object(Blobs, "drop", lambda *_: None), patch.object(Blobs, "drop_range", lambda *_: None)
+    )
+
+
+@mutant
+def deletes_contents_others_hold() -> AbstractContextManager[object]:
+    def sweep(self: Blobs, given_up: set[bytes]) -> None:
+        self._database.executemany("DELETE FROM blob WHERE digest = ?", [(digest,) for digest in given_up])
+
+    return patch.object(Blobs, "_sweep", sweep)
 
 
 @mutant

@@ -35,6 +35,7 @@ from holdfast.partition.loop import UNAVAILABLE, OnAnswer, PartitionLoop
 from holdfast.partition.placement import Minter
 from holdfast.server import node
 from holdfast.server.config import Config, Millis
+from holdfast.storage import blobs as blobs_module
 from holdfast.storage import invocations as invocations_module
 from holdfast.storage import partition_tables
 from holdfast.storage import state as state_module
@@ -56,6 +57,8 @@ _BOUNDS = (
     (sweeper_module, "ROWS_PER_SLICE"),
     (state_module, "CACHED_STATE_BYTES_MAX"),
     (invocations_module, "ROWS_RESERVED"),
+    (blobs_module, "INLINE_BYTES_MAX"),
+    (blobs_module, "RECENT_BYTES_MAX"),
 )
 """What is a large number in production and is worth being met."""
 

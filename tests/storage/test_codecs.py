@@ -45,6 +45,7 @@ from holdfast.core.model import (
 )
 from holdfast.protocol import messages as wire
 from holdfast.storage.awaiting_json import decode_await, encode_await
+from holdfast.storage.blobs import Blobs
 from holdfast.storage.database import Database
 from holdfast.storage.invocations import Invocations, decode_invocation, encode_invocation
 from holdfast.storage.messages import decode_message, encode_message
@@ -241,9 +242,9 @@ def test_a_row_says_the_same_however_few_columns_it_takes(
     other.row = plain.row
     with Database(None, MIGRATIONS) as database:
         for invocation in (other, plain):
-            table = Invocations(database, Meta(database))
+            table = Invocations(database, Meta(database), Blobs(database))
             table.put(invocation)
             table.flush()
             table.committed()
-        stored = Invocations(database, Meta(database)).get(plain.row)
+        stored = Invocations(database, Meta(database), Blobs(database)).get(plain.row)
     assert stored == plain

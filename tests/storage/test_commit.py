@@ -24,6 +24,7 @@ from holdfast.core.model import (
 from holdfast.core.records import AttemptReport, Sweep
 from holdfast.core.step import Step
 from holdfast.core.tables import Mutation
+from holdfast.storage.blobs import Blobs
 from holdfast.storage.database import StorageError
 from holdfast.storage.partition_tables import PartitionTables
 from holdfast.storage.state import State
@@ -210,7 +211,7 @@ def test_the_state_cache_never_differs_from_the_file(writes: list[Write]) -> Non
     for object_, expected in model.items():
         assert tables.state.keys(object_) == tuple(sorted(expected))
     tables.commit()
-    fresh = State(tables.database)
+    fresh = State(tables.database, Blobs(tables.database))
     assert {object_: fresh.all(object_) for object_ in model} == model
     tables.close()
 

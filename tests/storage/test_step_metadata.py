@@ -19,6 +19,7 @@ def test_the_previous_file_is_opened_as_it_was(tmp_path: Path, monkeypatch: pyte
     with monkeypatch.context() as patched:
         patched.setattr(partition_tables, "MIGRATIONS", MIGRATIONS[:1])
         patched.setattr(partition_tables, "StepMetadata", lambda _: _NoTable())
+        patched.setattr(partition_tables, "Blobs", lambda _: _NoTable())
         patched.setattr(invocations, "INVOCATION_COLUMNS", old_columns)
         patched.setattr(invocations, "encode_plain", lambda _: None)  # type: ignore[arg-type]
         patched.setattr(invocations, "_SELECT", f"SELECT {', '.join(old_columns)} FROM invocation")
@@ -45,5 +46,10 @@ def test_the_previous_file_is_opened_as_it_was(tmp_path: Path, monkeypatch: pyte
 
 
 class _NoTable:
+    inline_bytes_max = 1 << 20
+
+    def any_of(self, _: object) -> bool:
+        return False
+
     def flush(self) -> None: ...
     def committed(self) -> None: ...

@@ -33,6 +33,7 @@ from holdfast.protocol.ids import decode_invocation_id
 from holdfast.protocol.messages import GetPromiseCommandMessage
 from holdfast.query.connection import Connection
 from holdfast.query.reads import Reads
+from holdfast.storage.blobs import whole_sql
 from holdfast.storage.keys import JOURNAL_SPAN
 
 NOT_PENDING = "HF0021"
@@ -109,7 +110,8 @@ def awaited(connection: Connection, found: Found, index: int) -> Ref | Promise:
         return _named(connection, found, index)
     partition, row = found.place
     if 0 <= index < JOURNAL_SPAN:
-        sql = f"SELECT type, body FROM p{partition}.journal WHERE key = ?"
+        body_sql = whole_sql("body", f"p{partition}")
+        sql = f"SELECT type, {body_sql} FROM p{partition}.journal WHERE key = ?"
         for type_, body in list(connection.select(sql, (row * JOURNAL_SPAN + index,))):
             if type_ == MessageType.GET_PROMISE_COMMAND:
                 return Promise(GetPromiseCommandMessage.decode(body).key)

@@ -28,6 +28,7 @@ from holdfast.protocol.framing import MessageType
 from holdfast.protocol.state_commands import input_content
 from holdfast.query.connection import Connection
 from holdfast.query.reads import Place
+from holdfast.storage.blobs import whole_sql
 from holdfast.storage.keys import JOURNAL_SPAN
 
 COMMANDS_PER_PAGE = 2_000
@@ -40,7 +41,8 @@ _RUN = MessageType.RUN_COMMAND.value
 _SIGNAL = MessageType.SIGNAL_NOTIFICATION.value
 _CALL_ID = MessageType.CALL_INVOCATION_ID_COMPLETION.value
 _FIRST_NOTIFICATION = 0x8000
-_COLUMNS = "key, type, ref, callee, at, body"
+_COLUMNS = "key, type, ref, callee, at, "
+"""And the body, see `_body`."""
 
 _Stored = tuple[int, int, Any, bytes | None, int, bytes]
 
@@ -85,25 +87,26 @@ def add_retries(entries: Iterable[Entry], attempts: Iterable[Attempt]) -> None:
 def read_whole(connection: Connection, found: Found, index: int) -> tuple[bytes | None, bytes | None] | None:
     """Input and value of the entry at an index, uncut; None when there is no such entry."""
     partition, row = found.place
-    table, first = f"p{partition}.journal", row * JOURNAL_SPAN
+    table, body_sql, first = f"p{partition}.journal", _body(partition), row * JOURNAL_SPAN
     last = first + JOURNAL_SPAN - 1
     if index >= JOURNAL_SPAN:
         signals = connection.select(
-            f"SELECT ref, body FROM {table} WHERE key BETWEEN ? AND ? AND type = {_SIGNAL} ORDER BY key DESC",
+            f"SELECT ref, {body_sql} FROM {table} WHERE key BETWEEN ? AND ? AND type = {_SIGNAL} "
+            "ORDER BY key DESC",
             (first, last),
         )
         for ref, body in signals:
             if signal_entry_index(ref) == index:
                 return None, answer_bytes(body)
         return None
-    rows = connection.select(f"SELECT type, ref, body FROM {table} WHERE key = ?", (first + index,))
+    rows = connection.select(f"SELECT type, ref, {body_sql} FROM {table} WHERE key = ?", (first + index,))
     for type_, ref, body in list(rows) if index >= 0 else ():
         if type_ >= _FIRST_NOTIFICATION:
             return None, answer_bytes(body)
         given, value = value_bytes(type_, body)
         if ref is not None:
             answers = connection.select(
-                f"SELECT body FROM {table} WHERE key BETWEEN ? AND ? AND type >= 0x8000 "
+                f"SELECT {body_sql} FROM {table} WHERE key BETWEEN ? AND ? AND type >= 0x8000 "
                 f"AND type != {_SIGNAL} AND type != {_CALL_ID} AND ref = ? LIMIT 1",
                 (first + index + 1, last, ref),
             )
@@ -121,6 +124,8 @@ class _Page:
         self._connection = connection
         self._found = found
         self._table = f"p{partition}.journal"
+        self._body = _body(partition)
+        self._columns = _COLUMNS + self._body
         self._first = row * JOURNAL_SPAN
         self._last = self._first + JOURNAL_SPAN - 1
         self._after = after
@@ -153,7 +158,7 @@ class _Page:
     def _walk(self) -> int | None:
         commands = 0
         rows = self._connection.select(
-            f"SELECT {_COLUMNS} FROM {self._table} WHERE key BETWEEN ? AND ? ORDER BY key",
+            f"SELECT {self._columns} FROM {self._table} WHERE key BETWEEN ? AND ? ORDER BY key",
             (self._first + self._after + 1, self._last),
         )
         for stored in rows:
@@ -187,7 +192,7 @@ class _Page:
 
     def _add_commands(self, keys: Collection[int]) -> None:
         for stored in self._connection.select(
-            f"SELECT {_COLUMNS} FROM {self._table} WHERE key IN (SELECT value FROM json_each(?)) "
+            f"SELECT {self._columns} FROM {self._table} WHERE key IN (SELECT value FROM json_each(?)) "
             "AND type < 0x8000",
             (_listed(keys),),
         ):
@@ -206,7 +211,7 @@ class _Page:
     def _look_ahead(self, index: int) -> None:
         """Answers that came after an index."""
         rows = self._connection.select(
-            f"SELECT ref, at, body FROM {self._table} WHERE key BETWEEN ? AND ? AND type >= 0x8000 "
+            f"SELECT ref, at, {self._body} FROM {self._table} WHERE key BETWEEN ? AND ? AND type >= 0x8000 "
             f"AND type != {_SIGNAL} AND type != {_CALL_ID} AND ref IN (SELECT value FROM json_each(?))",
             (self._first + index + 1, self._last, _listed(self._open)),
         )
@@ -216,7 +221,7 @@ class _Page:
     def _look_back(self) -> None:
         """Commands before the page that were answered in it."""
         rows = self._connection.select(
-            f"SELECT {_COLUMNS} FROM {self._table} WHERE key BETWEEN ? AND ? AND type < 0x8000 "
+            f"SELECT {self._columns} FROM {self._table} WHERE key BETWEEN ? AND ? AND type < 0x8000 "
             "AND ref IN (SELECT value FROM json_each(?))",
             (self._first, self._first + self._after, _listed(self._answers)),
         )
@@ -263,13 +268,17 @@ class _Page:
         return self._found.stored.created_at
 
 
+def _body(partition: int) -> str:
+    return whole_sql("body", f"p{partition}")
+
+
 def _listed(refs: Collection[int]) -> str:
     return msgspec.json.encode(list(refs)).decode()
 
 
 def _input(connection: Connection, place: Place) -> Payload | None:
     partition, row = place
-    sql = f"SELECT body FROM p{partition}.journal WHERE key = ?"
+    sql = f"SELECT {_body(partition)} FROM p{partition}.journal WHERE key = ?"
     for (body,) in list(connection.select(sql, (row * JOURNAL_SPAN,))):
         return payload(input_content(body))
     return None
@@ -279,7 +288,8 @@ def _output(connection: Connection, found: Found) -> Payload | None:
     if not found.stored.has_value:
         return None
     partition, row = found.place
-    sql = f"SELECT result_value FROM p{partition}.invocation WHERE row = ?"
+    value_sql = whole_sql("result_value", f"p{partition}")
+    sql = f"SELECT {value_sql} FROM p{partition}.invocation WHERE row = ?"
     for (value,) in list(connection.select(sql, (row,))):
         return payload(value)
     return None

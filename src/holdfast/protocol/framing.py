@@ -3,8 +3,8 @@
 A stream is frames and nothing else: 8 header bytes (type u16, flags u16, body length u32, big-endian), then
 the body. Transport chunks have no meaning; a frame may span many, and one may hold many frames (protocol,
 "Frame layout"). `FrameDecoder` is written for the usual case, whole frames in one chunk, which costs one
-header unpack and one slice per frame. Only an unfinished tail is copied aside, and each byte of it is copied
-a bounded number of times however small the chunks are.
+header unpack and one slice per frame. A body that spans chunks is copied once when they are large, and a
+bounded number of times however small they are.
 """
 
 from enum import IntEnum
@@ -18,6 +18,9 @@ MESSAGE_BYTES_MAX = 32 * 1024 * 1024
 
 ACK_REQUESTED = 0x8000
 """The only flag: the sender of a run proposal takes an ack in place of the full completion (version 7)."""
+
+_PART_BYTES_MIN = 1024
+"""Smaller chunks of a body are gathered, since each that is kept as it is costs an object."""
 
 _HEADER = Struct(">HHI")
 pack_header = _HEADER.pack
@@ -124,29 +127,33 @@ def whole_frames(data: bytes, max_message_bytes: int) -> list[tuple[int, int, by
 
 
 class FrameDecoder:
-    """Cuts a byte stream into frames; keeps only an unfinished tail.
+    """Cuts a byte stream into frames; keeps only an unfinished one.
 
     Args:
         max_message_bytes: largest body accepted, in bytes, without the header.
     """
 
-    __slots__ = ("_max", "_needed", "_tail")
+    __slots__ = ("_flags", "_head", "_max", "_missing", "_parts", "_type")
 
     def __init__(self, max_message_bytes: int = MESSAGE_BYTES_MAX) -> None:
         self._max = max_message_bytes
-        self._tail = bytearray()
-        self._needed = HEADER_BYTES
-        """Bytes the tail must reach before looking at it again is worth anything."""
+        self._head: bytes = b""
+        """The beginning of a header."""
+        self._type = self._flags = 0
+        self._parts: list[bytes | bytearray | memoryview] = []
+        """What has come of a body. A large one is put together once, when it is whole."""
+        self._missing = 0
+        """What has not."""
 
     @property
     def pending_bytes(self) -> int:
         """Bytes of an unfinished frame. Not zero when the stream ends: it was cut inside a frame."""
-        return len(self._tail)
+        return HEADER_BYTES + sum(map(len, self._parts)) if self._missing else len(self._head)
 
     def feed(self, data: bytes) -> list[tuple[int, int, bytes]]:
         """The frames completed by `data`, in order, as (type, flags, body).
 
-        Types and flags are not judged here. At most `max_message_bytes` + 8 bytes and one chunk are ever
+        Types and flags are not judged here. At most `max_message_bytes` + 8 bytes and two chunks are ever
         held.
 
         Raises:
@@ -154,15 +161,21 @@ class FrameDecoder:
             completed
                 by the same chunk are dropped with it. The stream cannot be read further: stop feeding.
         """
-        tail = self._tail
-        if tail:
-            tail += data
-            if len(tail) < self._needed:
-                return []
-            data = bytes(tail)
-            tail.clear()
         frames: list[tuple[int, int, bytes]] = []
-        start, end, limit = 0, len(data), self._max
+        start = 0
+        if self._missing:
+            if len(data) < self._missing:
+                self._keep(data)
+                return frames
+            start = self._missing
+            self._parts.append(memoryview(data)[:start])
+            frames.append((self._type, self._flags, b"".join(self._parts)))
+            self._parts = []
+            self._missing = 0
+        elif self._head:
+            data = self._head + data
+            self._head = b""
+        end, limit = len(data), self._max
         while end - start >= HEADER_BYTES:
             type_, flags, size = _unpack_header(data, start)
             if size > limit:
@@ -170,14 +183,25 @@ class FrameDecoder:
                     f"frame of type 0x{type_:04x} announces {size} bytes, the limit is {limit}; "
                     "send less in one message or raise the message size limit"
                 )
-            stop = start + HEADER_BYTES + size
-            if stop > end:
-                self._needed = HEADER_BYTES + size
-                tail += data[start:]
+            begin = start + HEADER_BYTES
+            start = begin + size
+            if start > end:
+                self._type, self._flags = type_, flags
+                self._parts = [memoryview(data)[begin:]]
+                self._missing = start - end
                 return frames
-            frames.append((type_, flags, data[start + HEADER_BYTES : stop]))
-            start = stop
+            frames.append((type_, flags, data[begin:start]))
         if start < end:
-            self._needed = HEADER_BYTES
-            tail += data[start:]
+            self._head = data[start:]
         return frames
+
+    def _keep(self, data: bytes) -> None:
+        parts = self._parts
+        last = parts[-1]
+        if len(data) >= _PART_BYTES_MIN:
+            parts.append(data)
+        elif type(last) is bytearray:
+            last += data
+        else:
+            parts.append(bytearray(data))
+        self._missing -= len(data)

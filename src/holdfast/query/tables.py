@@ -20,6 +20,7 @@ from holdfast.protocol.framing import MessageType
 from holdfast.query.entry_json import entry_type
 from holdfast.query.flow_tables import FLOW_TABLES
 from holdfast.query.types import Type
+from holdfast.storage.blobs import length_sql, whole_sql
 from holdfast.storage.keys import JOURNAL_SPAN
 
 
@@ -246,7 +247,8 @@ _ENTRY_TYPE = (
     )
     + " ELSE hf_entry_type(j.type) END"
 )
-_ENTRY = "j.type, j.body, j.callee, CASE WHEN j.callee IS NOT NULL THEN {callee} END"
+_BODY = whole_sql("j.body", "{p}")
+_ENTRY = f"j.type, {_BODY}, j.callee, CASE WHEN j.callee IS NOT NULL THEN {{callee}} END"
 
 _SYS_JOURNAL = Table(
     {
@@ -254,16 +256,18 @@ _SYS_JOURNAL = Table(
         "id": _ID,
         "index": _number(f"j.key - i.row * {JOURNAL_SPAN}"),
         "entry_type": _text(_ENTRY_TYPE),
-        "name": _text("hf_entry_name(j.type, j.body)"),
+        "name": _text(f"hf_entry_name(j.type, {_BODY})"),
         "completed": Column(Type.BOOLEAN, _ANSWERED),
         "invoked_id": _text("hf_id(j.callee)"),
-        "invoked_target": _text("CASE WHEN j.callee IS NOT NULL THEN hf_invoked_target(j.type, j.body) END"),
-        "sleep_wakeup_at": _time("CASE WHEN j.type = 0x40C THEN hf_sleep_wakeup_at(j.type, j.body) END"),
-        "promise_name": _text(
-            "CASE WHEN j.type BETWEEN 0x409 AND 0x40B THEN hf_promise_name(j.type, j.body) END"
+        "invoked_target": _text(
+            f"CASE WHEN j.callee IS NOT NULL THEN hf_invoked_target(j.type, {_BODY}) END"
         ),
-        "raw": Column(Type.BINARY, "j.body"),
-        "raw_length": _number("length(j.body)"),
+        "sleep_wakeup_at": _time(f"CASE WHEN j.type = 0x40C THEN hf_sleep_wakeup_at(j.type, {_BODY}) END"),
+        "promise_name": _text(
+            f"CASE WHEN j.type BETWEEN 0x409 AND 0x40B THEN hf_promise_name(j.type, {_BODY}) END"
+        ),
+        "raw": Column(Type.BINARY, _BODY),
+        "raw_length": _number(length_sql("j.body", "{p}")),
         "version": _number("2"),
         "entry_json": _text(f"hf_entry_json({_ENTRY})"),
         "entry_lite_json": _text(f"hf_entry_lite_json({_ENTRY})"),
@@ -333,13 +337,14 @@ def _scoped(**columns: Column) -> dict[str, Column]:
     return {"partition_key": _OBJECT["partition_key"], "scope": _NO_TEXT, **_OBJECT, **columns}
 
 
+_VALUE = whole_sql("o.value", "{p}")
 _STATE = Table(
     _scoped(
         key=_text("hf_text(o.key)"),
         key_length=_number("length(o.key)"),
-        value_utf8=_text("hf_utf8(o.value)"),
-        value=Column(Type.BINARY, "o.value"),
-        value_length=_number("length(o.value)"),
+        value_utf8=_text(f"hf_utf8({_VALUE})"),
+        value=Column(Type.BINARY, _VALUE),
+        value_length=_number(length_sql("o.value", "{p}")),
     ),
     "{p}.state o",
     Key.OBJECT,
@@ -356,8 +361,8 @@ _SYS_PROMISE = Table(
     _scoped(
         key=_text("o.key"),
         completed=Column(Type.BOOLEAN, "o.completed"),
-        completion_success_value=Column(Type.BINARY, "o.value"),
-        completion_success_value_utf8=_text("hf_utf8(o.value)"),
+        completion_success_value=Column(Type.BINARY, _VALUE),
+        completion_success_value_utf8=_text(f"hf_utf8({_VALUE})"),
         completion_failure=_text(f"'[' || {_CODE.format('o.code')} || '] ' || o.message"),
     ),
     "(SELECT object, key, 1 AS completed, value, code, message FROM {p}.promise UNION ALL "

@@ -88,7 +88,7 @@ class Database:
 
     # ------------------------------------------------------------ statements
 
-    def execute(self, sql: str, values: Sequence[Value] = ()) -> None:
+    def execute(self, sql: str, values: Sequence[Value | memoryview] = ()) -> None:
         """Run a statement without result, inside the open transaction if there is one."""
         self._connection.execute(sql, values)
 

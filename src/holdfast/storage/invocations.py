@@ -37,6 +37,7 @@ from holdfast.core.model import (
     Waiter,
 )
 from holdfast.storage.awaiting_json import decode_await, encode_await
+from holdfast.storage.blobs import Blobs, Holder
 from holdfast.storage.buffer import Buffer, Upserts
 from holdfast.storage.database import Database, Value
 from holdfast.storage.keys import JOURNAL_SPAN, row_in_id
@@ -52,6 +53,7 @@ _STEP_METADATA_FLAG = 2
 ATTEMPTS_FLAG = 4
 """Beside 1, has attached, in the column `flags`."""
 
+_RESULT_VALUE = INVOCATION_COLUMNS.index("result_value")
 _SELECT = f"SELECT {', '.join(INVOCATION_COLUMNS)} FROM invocation"
 _NO_DATA: tuple[Value, ...] = (None, None, None, None, None)
 # A look-up here is a third of what asking the enum costs.
@@ -73,8 +75,9 @@ more than most rows have to say: half the columns are a quarter less of all that
 class Invocations:
     """Implements core's InvocationTable."""
 
-    def __init__(self, database: Database, meta: Meta) -> None:
+    def __init__(self, database: Database, meta: Meta, blobs: Blobs) -> None:
         self._database = database
+        self._blobs = blobs
         self._meta = meta
         self._live: dict[Row, Invocation] = {}
         self._touched: list[Invocation] = []
@@ -99,6 +102,9 @@ class Invocations:
         found = self._database.first(_SELECT + " WHERE row = ?", (row,))
         if found is None:
             return None
+        if isinstance(found[_RESULT_VALUE], str):
+            value = self._blobs.value(found[_RESULT_VALUE])
+            found = (*found[:_RESULT_VALUE], value, *found[_RESULT_VALUE + 1 :])
         invocation = decode_invocation(found)
         self._live[row] = invocation
         self._touched.append(invocation)
@@ -136,6 +142,8 @@ class Invocations:
         self._live.pop(row, None)
         self._dirty.pop(row, None)
         self._deleted[row] = invocation
+        if self._blobs.any_of(Holder.RESULT):
+            self._blobs.drop(Holder.RESULT, row)
         if row_in_id(invocation.id) != row:
             self._aliases.pending[invocation.id] = None
 
@@ -195,12 +203,19 @@ class Invocations:
             self._database.begin()
             plain: list[tuple[Value, ...]] = []
             others: list[tuple[Value, ...]] = []
+            inline_max = self._blobs.inline_bytes_max
             for invocation in self._dirty.values():
                 encoded = encode_plain(invocation)
                 if encoded is not None:
+                    if (value := encoded[-1]) is not None and len(cast(bytes, value)) > inline_max:
+                        encoded = (*encoded[:-1], self._refer(invocation.row, value))
                     plain.append(encoded)
                 else:
-                    others.append(encode_invocation(invocation))
+                    encoded = encode_invocation(invocation)
+                    if (value := encoded[_RESULT_VALUE]) is not None and len(cast(bytes, value)) > inline_max:
+                        reference = self._refer(invocation.row, value)
+                        encoded = (*encoded[:_RESULT_VALUE], reference, *encoded[_RESULT_VALUE + 1 :])
+                    others.append(encoded)
             if plain:
                 self._plain_upserts.write(plain)
             if others:
@@ -210,6 +225,10 @@ class Invocations:
             self._database.executemany(
                 "DELETE FROM invocation WHERE row = ?", [(row,) for row in self._deleted]
             )
+
+    def _refer(self, row: Row, value: Value) -> str:
+        # A result is final: nothing smaller takes its place, so only deleting the row gives it up.
+        return self._blobs.put(Holder.RESULT, row, cast(bytes, value))
 
     def committed(self) -> None:
         self._aliases.committed()

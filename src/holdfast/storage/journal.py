@@ -11,6 +11,7 @@ from holdfast.protocol.framing import MessageType
 from holdfast.protocol.messages import decode
 from holdfast.protocol.notifications import NotificationTemplate
 from holdfast.protocol.results import Failure
+from holdfast.storage.blobs import Blobs, Holder, head_of
 from holdfast.storage.buffer import Buffer, Upserts
 from holdfast.storage.database import Database, Value
 from holdfast.storage.keys import JOURNAL_SPAN
@@ -34,8 +35,10 @@ class _Event(NamedTuple):
 class Journal:
     """Implements core's JournalTable."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, blobs: Blobs) -> None:
         self._database = database
+        self._blobs = blobs
+        self._inline_max = blobs.inline_bytes_max
         self._entries: Buffer[int, tuple[Value, ...]] = Buffer(
             database, "journal", _COLUMNS, ("key",), lambda _, row: row, lambda key: (key,)
         )
@@ -51,7 +54,8 @@ class Journal:
 
     def append_input(self, row: Row, raw: bytes, at: int) -> None:
         key = row * JOURNAL_SPAN
-        self._pending[key] = (key, _INPUT, None, None, at, raw)
+        body = raw if len(raw) <= self._inline_max else self._refer(key, raw)
+        self._pending[key] = (key, _INPUT, None, None, at, body)
 
     def append_command(
         self,
@@ -64,11 +68,13 @@ class Journal:
         callee: InvocationId | None = None,
     ) -> None:
         key = row * JOURNAL_SPAN + index
-        self._pending[key] = (key, type_, ref, callee, at, raw)
+        body = raw if len(raw) <= self._inline_max else self._refer(key, raw)
+        self._pending[key] = (key, type_, ref, callee, at, body)
 
     def append_notification(self, row: Row, index: int, notification: Notification, at: int) -> None:
         key = row * JOURNAL_SPAN + index
-        body = encode_notification(notification)
+        raw = encode_notification(notification)
+        body = raw if len(raw) <= self._inline_max else self._refer(key, raw)
         self._pending[key] = (key, int(notification.kind), notification.ref, None, at, body)
 
     def append_event(
@@ -78,10 +84,16 @@ class Journal:
 
     def copy(self, row: Row, index: int, entry: Entry, at: int) -> None:
         key = row * JOURNAL_SPAN + index
-        self._pending[key] = (key, entry.type, entry.ref, entry.callee, at, entry.raw)
+        body = entry.raw if len(entry.raw) <= self._inline_max else self._refer(key, entry.raw)
+        self._pending[key] = (key, entry.type, entry.ref, entry.callee, at, body)
 
     def delete(self, row: Row) -> None:
         self._deleted.append(row)
+        if self._blobs.any_of(Holder.JOURNAL):
+            self._blobs.drop_range(Holder.JOURNAL, row * JOURNAL_SPAN, (row + 1) * JOURNAL_SPAN)
+
+    def _refer(self, key: int, body: bytes) -> str:
+        return self._blobs.put_message(Holder.JOURNAL, key, body)
 
     # ------------------------------------------------------------ reads
 
@@ -94,10 +106,11 @@ class Journal:
             "ORDER BY key",
             (first, last),
         ):
+            failed = self._failed(body)
             if type_ == NotificationKind.SIGNAL:
-                refs.signals[ref] = (key - first, not _failed(body))
+                refs.signals[ref] = (key - first, not failed)
             else:
-                refs.completions[ref] = not _failed(body)
+                refs.completions[ref] = not failed
         return refs
 
     def output(self, row: Row) -> Result | None:
@@ -106,7 +119,7 @@ class Journal:
             "SELECT body FROM journal WHERE key >= ? AND key < ? AND type = ? ORDER BY key DESC LIMIT 1",
             (row * JOURNAL_SPAN, (row + 1) * JOURNAL_SPAN, MessageType.OUTPUT_COMMAND.value),
         )
-        return None if found is None else decode_output(cast(bytes, found[0]))
+        return None if found is None else decode_output(self._blobs.value(found[0]))
 
     def run_index(self, row: Row, length: int, completion_id: int) -> int | None:
         first = row * JOURNAL_SPAN
@@ -137,20 +150,32 @@ class Journal:
     def entries(self, row: Row) -> list[Entry]:
         self._entries.flush()
         first, last = row * JOURNAL_SPAN, (row + 1) * JOURNAL_SPAN
-        return [
-            Entry(key - first, type_, body, ref, callee, at, _completion_ids(type_, body))
-            for key, type_, ref, callee, at, body in self._database.rows(
-                f"SELECT {', '.join(_COLUMNS)} FROM journal WHERE key >= ? AND key < ? ORDER BY key",
-                (first, last),
-            )
-        ]
+        entries: list[Entry] = []
+        for key, type_, ref, callee, at, stored in self._database.rows(
+            f"SELECT {', '.join(_COLUMNS)} FROM journal WHERE key >= ? AND key < ? ORDER BY key",
+            (first, last),
+        ):
+            body = self._blobs.value(stored)
+            entries.append(Entry(key - first, type_, body, ref, callee, at, _completion_ids(type_, body)))
+        return entries
 
     def frames(self, row: Row) -> list[tuple[int, bytes]]:
         """(type, body) of every entry in order: what an attempt replays. Call between commits only."""
-        return self._database.rows(
+        rows = self._database.rows(
             "SELECT type, body FROM journal WHERE key >= ? AND key < ? ORDER BY key",
             (row * JOURNAL_SPAN, (row + 1) * JOURNAL_SPAN),
         )
+        if self._blobs.any_of(Holder.JOURNAL):
+            return [(type_, self._blobs.value(body)) for type_, body in rows]
+        return rows
+
+    def _failed(self, body: bytes | str) -> bool:
+        """Whether a stored notification carries a failure. A referred one is only read where what stands
+        before its content leaves that open."""
+        if isinstance(body, str):
+            head = head_of(body)
+            return (not head or b"\x32" in head) and _failed(self._blobs.whole(body))
+        return _failed(body)
 
     @property
     def changed_keys(self) -> tuple[int, ...]:

@@ -34,8 +34,11 @@ from holdfast.core.model import (
     Void,
     Waiter,
 )
+from holdfast.storage.content import content_of
 
 _START, _COMPLETE, _SIGNAL, _ATTACH, _ASK, _KILL = range(6)
+_BIN_32 = b"\xc6"
+_KNOWN_BY_BYTES = 64
 _SUCCESS, _FAILURE, _VOID, _STARTED, _KEYS = range(5)
 
 
@@ -47,6 +50,25 @@ def encode_message(message: Message) -> bytes:
 def decode_message(data: bytes) -> Message:
     """The inverse of `encode_message`."""
     return _unpack(msgspec.msgpack.decode(data))
+
+
+def content_in(message: Message, encoded: bytes) -> tuple[int, int]:
+    """Where in its bytes the content lies that a message brings: what an input or a result holds elsewhere.
+    All of it for one that brings nothing large."""
+    match message:
+        case StartInvocation(request, _):
+            start, end = content_of(request.input_raw)
+            raw = request.input_raw
+        case Complete(_, _, _, Success(raw)) | DeliverSignal(_, _, Success(raw)):
+            start, end = 0, len(raw)
+        case _:
+            return 0, len(encoded)
+    # The content follows its length; a few bytes of it beside that are as good as all.
+    at = encoded.find(_BIN_32 + len(raw).to_bytes(4, "big") + raw[:_KNOWN_BY_BYTES])
+    if at < 0:
+        return 0, len(encoded)
+    at += 1 + 4
+    return at + start, at + end
 
 
 def _pack(message: Message) -> list[Any]:

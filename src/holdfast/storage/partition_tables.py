@@ -6,6 +6,7 @@ from pathlib import Path
 
 from holdfast.core.model import InvocationId
 from holdfast.storage.attempts import Attempts
+from holdfast.storage.blobs import Blobs
 from holdfast.storage.buffer import Flushable
 from holdfast.storage.database import Database
 from holdfast.storage.invocations import Invocations
@@ -30,16 +31,17 @@ class PartitionTables:
         self.partitions = partitions
         self.database = Database(path, MIGRATIONS)
         self._meta = Meta(self.database)
-        self.invocations = Invocations(self.database, self._meta)
-        self.journal = Journal(self.database)
+        self._blobs = Blobs(self.database)
+        self.invocations = Invocations(self.database, self._meta, self._blobs)
+        self.journal = Journal(self.database, self._blobs)
         self.step_metadata = StepMetadata(self.database)
         self.attempts = Attempts(self.database)
-        self.state = State(self.database)
+        self.state = State(self.database, self._blobs)
         self.objects = Objects(self.database)
-        self.promises = Promises(self.database)
+        self.promises = Promises(self.database, self._blobs)
         self.waiters = Waiters(self.database)
         self.timers = Timers(self.database)
-        self.post = Post(self.database, self._meta)
+        self.post = Post(self.database, self._meta, self._blobs)
         self._all: tuple[Flushable, ...] = (
             self.invocations,
             self.journal,
@@ -52,6 +54,7 @@ class PartitionTables:
             self.timers,
             self.post,
             self._meta,
+            self._blobs,
         )
 
     def partition_of(self, id_: InvocationId) -> int:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import cast
 
 from holdfast.core.model import Result, Row
+from holdfast.storage.blobs import Blobs, Holder, name_of
 from holdfast.storage.buffer import Buffer
-from holdfast.storage.database import Database
+from holdfast.storage.database import Database, Value
 from holdfast.storage.invocations import decode_result, encode_result
 
 _Promise = tuple[str, str]
@@ -16,14 +17,15 @@ _Listener = tuple[str, str, int]
 class Promises:
     """Implements core's PromiseTable."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, blobs: Blobs) -> None:
         self._database = database
+        self._blobs = blobs
         self._promises: Buffer[_Promise, Result] = Buffer(
             database,
             "promise",
             ("object", "key", "value", "code", "message", "metadata"),
             ("object", "key"),
-            lambda key, result: (*key, *encode_result(result)),
+            self._encode,
             lambda key: key,
         )
         self._listeners: Buffer[_Listener, tuple[Row, int]] = Buffer(
@@ -44,7 +46,10 @@ class Promises:
         found = self._database.first(
             "SELECT value, code, message, metadata FROM promise WHERE object = ? AND key = ?", (object_, key)
         )
-        return None if found is None else decode_result(*found)
+        if found is None:
+            return None
+        value, *rest = found
+        return decode_result(self._blobs.whole(value) if isinstance(value, str) else value, *rest)
 
     def complete(self, object_: str, key: str, result: Result) -> None:
         self._promises.pending[object_, key] = result
@@ -69,10 +74,19 @@ class Promises:
         self._listeners.flush()
         for (key,) in self._database.rows("SELECT key FROM promise WHERE object = ?", (object_,)):
             self._promises.pending[object_, key] = None
+            if self._blobs.any_of(Holder.PROMISE):
+                self._blobs.drop(Holder.PROMISE, name_of(object_, key.encode()))
         for key, sequence in self._database.rows(
             "SELECT key, sequence FROM promise_listener WHERE object = ?", (object_,)
         ):
             self._listeners.pending[object_, key, sequence] = None
+
+    def _encode(self, at: _Promise, result: Result) -> tuple[Value, ...]:
+        value, *rest = encode_result(result)
+        if isinstance(value, bytes) and len(value) > self._blobs.inline_bytes_max:
+            object_, key = at
+            value = self._blobs.put(Holder.PROMISE, name_of(object_, key.encode()), value)
+        return (*at, value, *rest)
 
     def flush(self) -> None:
         self._promises.flush()

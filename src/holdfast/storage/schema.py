@@ -169,4 +169,19 @@ MIGRATIONS = (
         PRIMARY KEY (row, number)
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE blob (                     -- contents of large values, see `blobs`
+        digest BLOB NOT NULL,
+        data BLOB NOT NULL
+    );
+    CREATE UNIQUE INDEX blob_digest ON blob(digest);
+
+    CREATE TABLE blob_use (                 -- which rows hold them
+        holder INTEGER NOT NULL,            -- Holder
+        name NOT NULL,                      -- the row, as its table's Holder says
+        digest BLOB NOT NULL,
+        PRIMARY KEY (holder, name)
+    ) WITHOUT ROWID;
+    CREATE INDEX blob_use_digest ON blob_use(digest);
+    """,
 )

@@ -7,10 +7,10 @@ by bytes; a state that was never asked for whole is read key by key.
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import cast
 
+from holdfast.storage.blobs import Blobs, Holder, name_of
 from holdfast.storage.buffer import Buffer
-from holdfast.storage.database import Database
+from holdfast.storage.database import Database, Value
 
 CACHED_STATE_BYTES_MAX = 32 * 1024 * 1024
 _ENTRY_OVERHEAD_BYTES = 200
@@ -19,14 +19,15 @@ _ENTRY_OVERHEAD_BYTES = 200
 class State:
     """Implements core's StateTable."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, blobs: Blobs) -> None:
         self._database = database
+        self._blobs = blobs
         self._buffer: Buffer[tuple[str, bytes], bytes] = Buffer(
             database,
             "state",
             ("object", "key", "value"),
             ("object", "key"),
-            lambda key, value: (*key, value),
+            self._encode,
             lambda key: key,
         )
         self._cache: OrderedDict[str, dict[bytes, bytes]] = OrderedDict()
@@ -40,7 +41,7 @@ class State:
         if (object_, key) in pending:
             return pending[object_, key]
         found = self._database.first("SELECT value FROM state WHERE object = ? AND key = ?", (object_, key))
-        return None if found is None else cast(bytes, found[0])
+        return None if found is None else self._blobs.value(found[0])
 
     def keys(self, object_: str) -> tuple[bytes, ...]:
         return tuple(sorted(self.all(object_)))
@@ -55,6 +56,8 @@ class State:
         state: dict[bytes, bytes] = dict(
             self._database.rows("SELECT key, value FROM state WHERE object = ?", (object_,))
         )
+        if self._blobs.any_of(Holder.STATE):
+            state = {key: self._blobs.value(value) for key, value in state.items()}
         self._cache[object_] = state
         self._cache_bytes += _size(state)
         while self._cache_bytes > CACHED_STATE_BYTES_MAX and len(self._cache) > 1:
@@ -87,6 +90,16 @@ class State:
 
     def flush(self) -> None:
         self._buffer.flush()
+        blobs = self._blobs
+        if blobs.any_of(Holder.STATE):
+            for (object_, key), value in self._buffer.pending.items():
+                if value is None or len(value) <= blobs.inline_bytes_max:
+                    blobs.drop(Holder.STATE, name_of(object_, key))
+
+    def _encode(self, at: tuple[str, bytes], value: bytes) -> tuple[Value, ...]:
+        if len(value) <= self._blobs.inline_bytes_max:
+            return (*at, value)
+        return (*at, self._blobs.put(Holder.STATE, name_of(*at), value))
 
     def committed(self) -> None:
         self._buffer.committed()
