@@ -23,6 +23,8 @@ from typing import Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
+from holdfast.http.http1_text import CONTINUE, framing_head, origin_form
+from holdfast.http.site import Connection
 from holdfast.http2.requests import HEADERS_TOO_LARGE
 from holdfast.ingress.errors import (
     OVERLOADED,
@@ -30,8 +32,8 @@ from holdfast.ingress.errors import (
     body_too_large,
     refusal,
 )
-from holdfast.ingress.exchange import Head
-from holdfast.ingress.http1_text import CONTINUE, Http1Exchange, field_name, names, origin_form, response_head
+from holdfast.ingress.exchange import Head, abandon
+from holdfast.ingress.http1_text import Http1Exchange, field_name, names, response_head
 from holdfast.ingress.site import HEAD_KEPT_BYTES_MAX, Site
 
 PIPELINE_PAUSE_REQUESTS: Final = 16
@@ -45,7 +47,7 @@ _IDLE, _HEAD, _BODY, _WAIT, _LINGER, _CLOSED = range(6)
 _OURS = frozenset(("connection", "content-length", "expect", "origin"))
 
 
-class Http1Connection(asyncio.Protocol):
+class Http1Connection(Connection):
     """One client connection speaking HTTP/1.0 or 1.1."""
 
     def __init__(self, site: Site, transport: asyncio.Transport) -> None:
@@ -117,22 +119,12 @@ class Http1Connection(asyncio.Protocol):
                 self._refuse(431, HEADERS_TOO_LARGE)
 
     def _decline_upgrade(self) -> None:
-        """Go on with HTTP/1.1 after a request that asked for another protocol, as Java's client does.
-
-        The parser takes everything behind such a head for the other protocol, so a fresh one is told of the
-        head's framing alone and reads the body with it.
-        """
+        """Go on with HTTP/1.1 after a request that asked for another protocol."""
         self._parser = HttpRequestParser(self)
         if self._arriving is None:
             return
-        lines = ["POST / HTTP/1.0" if self._arriving.old else "POST / HTTP/1.1"]
-        for field, value in self._arriving.headers:
-            if field in ("content-length", "transfer-encoding"):
-                lines.append(f"{field}: {value}")
-            elif field == "connection" and "close" in value.lower():
-                lines.append("connection: close")
         self._declining = True
-        self._parser.feed_data("\r\n".join((*lines, "", "")).encode())
+        self._parser.feed_data(framing_head(self._arriving.headers, old=self._arriving.old).encode())
         self._declining = False
 
     def on_message_begin(self) -> None:
@@ -376,13 +368,10 @@ class Http1Connection(asyncio.Protocol):
         current, self._current = self._current, None
         if current is not None:
             self._site.buffered_bytes -= len(current.body)
-            current.abandon()
+            abandon(current)
         for exchange in self._queue:
             self._site.buffered_bytes -= len(exchange.body)
         self._queue.clear()
-
-    def eof_received(self) -> bool:
-        return False  # the transport closes itself
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._phase = _CLOSED
