@@ -22,7 +22,7 @@ LENGTH_DIGITS_MAX: Final = 19
 
 
 class Http2Exchange(ServerStream):
-    """An `Exchange` that is a stream: handled once its body is whole; answered once, early if it is refused."""
+    """An `Exchange` that is a stream: handled once its body is whole, answered once, sooner if refused."""
 
     __slots__ = (
         "_length", "_origin", "_parts", "_site", "_size",
