@@ -116,13 +116,20 @@ class HttpSite(Generic[LimitsT]):
         if not self.connections:
             self.empty.set()
 
-    async def emptied(self, timeout_s: float) -> bool:
-        """Wait for the last connection to go, behind `drain`; False when some are left after `timeout_s`."""
+    async def emptied(self, timeout_s: float, sooner: asyncio.Event | None = None) -> bool:
+        """Wait for the last connection to go, behind `drain`; False when some are left.
+
+        Args:
+            sooner: ends the wait when it is set.
+        """
+        events = (self.empty,) if sooner is None else (self.empty, sooner)
+        waits = [asyncio.ensure_future(event.wait()) for event in events]
         try:
-            await asyncio.wait_for(self.empty.wait(), timeout_s)
-        except TimeoutError:
-            return False
-        return True
+            await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        return self.empty.is_set()
 
     def abort(self) -> None:
         """Cut whoever is left."""

@@ -26,12 +26,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from holdfast.http.http1_text import CONTINUE, framing_head, origin_form
 from holdfast.http.site import Connection
 from holdfast.http2.requests import HEADERS_TOO_LARGE
-from holdfast.ingress.errors import (
-    OVERLOADED,
-    REQUEST_TIMEOUT,
-    body_too_large,
-    refusal,
-)
+from holdfast.ingress.errors import OVERLOADED, REQUEST_TIMEOUT, refusal
 from holdfast.ingress.exchange import Head, abandon
 from holdfast.ingress.http1_text import Http1Exchange, field_name, names, response_head
 from holdfast.ingress.site import HEAD_KEPT_BYTES_MAX, Site
@@ -195,7 +190,9 @@ class Http1Connection(Connection):
         if self._phase == _HEAD:
             self._phase = _BODY
             self._since_s = self._site.now_s
-        if self._announced_bytes and not self._fits(self._announced_bytes):
+        size = self._announced_bytes
+        if size and (error := self._site.refusal_of(size, size)) is not None:
+            self._refuse(error.status, error.message)
             return
         if self._continue_owed and self._current is None:
             self._continue_owed = False
@@ -206,10 +203,8 @@ class Http1Connection(Connection):
             return
         self._body_bytes += len(body)
         self._site.buffered_bytes += len(body)
-        if self._body_bytes > self._limits.request_bytes_max:
-            self._refuse(413, body_too_large(self._limits.request_bytes_max).message)
-        elif self._site.buffered_bytes > self._limits.buffered_bytes_max:
-            self._refuse(429, OVERLOADED)
+        if (error := self._site.refusal_of(self._body_bytes)) is not None:
+            self._refuse(error.status, error.message)
         else:
             self._body.append(body)
 
@@ -244,9 +239,6 @@ class Http1Connection(Connection):
         if plain and len(head) + size == self._chunk_bytes and len(head) <= HEAD_KEPT_BYTES_MAX:
             exchange.head = Head(exchange.method, exchange.target, exchange.headers, size, exchange.origin)
             self._site.remember_head(head, exchange.head)
-
-    def _has_room(self, size: int) -> bool:
-        return self._site.buffered_bytes + size <= self._limits.buffered_bytes_max
 
     # ------------------------------------------------------------ in order
 
@@ -330,16 +322,6 @@ class Http1Connection(Connection):
             if self._continue_owed:
                 self._continue_owed = False
                 self._transport.write(CONTINUE)
-
-    def _fits(self, size: int) -> bool:
-        """Whether a body of an announced size is let in; the request is refused otherwise."""
-        if size > self._limits.request_bytes_max:
-            self._refuse(413, body_too_large(self._limits.request_bytes_max).message)
-        elif not self._has_room(size):
-            self._refuse(429, OVERLOADED)
-        else:
-            return True
-        return False
 
     # ------------------------------------------------------------ ends
 

@@ -14,7 +14,7 @@ from holdfast.http2.requests import (
     response_block,
 )
 from holdfast.http2.server_stream import ServerStream
-from holdfast.ingress.errors import OVERLOADED, REQUEST_TIMEOUT, RequestError, body_too_large, refusal
+from holdfast.ingress.errors import REQUEST_TIMEOUT, RequestError, refusal
 from holdfast.ingress.exchange import Head, Waiting, abandon
 from holdfast.ingress.site import Site
 
@@ -57,33 +57,20 @@ class Http2Exchange(ServerStream):
                 if not (value.isascii() and value.isdigit()) or len(value) > LENGTH_DIGITS_MAX:
                     raise MalformedRequest("content-length is not a number")
                 self._length = int(value)
-                if not self._fits(self._length):
+                if (error := self._site.refusal_of(self._length, self._length)) is not None:
+                    self.refuse(error)
                     return
             elif name == "expect":
                 expects_continue = value.lower() == "100-continue"
         if expects_continue:
             self.send_head(CONTINUE_BLOCK)
 
-    def _fits(self, size: int) -> bool:
-        """Whether a body of an announced size is let in; the request is refused otherwise."""
-        limits = self._site.limits
-        if size > limits.request_bytes_max:
-            self.refuse(body_too_large(limits.request_bytes_max))
-        elif self._site.buffered_bytes + size > limits.buffered_bytes_max:
-            self.refuse(RequestError(429, OVERLOADED))
-        else:
-            return True
-        return False
-
     def on_data(self, data: bytes) -> None:
-        site, limits = self._site, self._site.limits
         self._parts.append(data)
         self._size += len(data)
-        site.buffered_bytes += len(data)
-        if self._size > limits.request_bytes_max:
-            self.refuse(body_too_large(limits.request_bytes_max))
-        elif site.buffered_bytes > limits.buffered_bytes_max:
-            self.refuse(RequestError(429, OVERLOADED))
+        self._site.buffered_bytes += len(data)
+        if (error := self._site.refusal_of(self._size)) is not None:
+            self.refuse(error)
 
     def on_end(self) -> None:
         if self._length is not None and self._length != self._size:

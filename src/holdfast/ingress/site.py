@@ -8,6 +8,7 @@ from typing import Final
 
 from holdfast.http.site import HttpSite
 from holdfast.http2.server_side import ConnectionLimits
+from holdfast.ingress.errors import OVERLOADED, RequestError, body_too_large
 from holdfast.ingress.exchange import Exchange, Head, IngressLimits
 
 HEADS_KEPT_MAX: Final = 1024
@@ -40,6 +41,20 @@ class Site(HttpSite[IngressLimits]):
         self.handle = handle
         self.heads: dict[bytes, Head] = {}
         self.buffered_bytes = 0
+
+    def refusal_of(self, body_bytes: int, more_bytes: int = 0) -> RequestError | None:
+        """Why a body is not let in, if it is not: 413 or 429.
+
+        Args:
+            body_bytes: of it, so far or as announced.
+            more_bytes: what it adds to `buffered_bytes`.
+        """
+        limits = self.limits
+        if body_bytes > limits.request_bytes_max:
+            return body_too_large(limits.request_bytes_max)
+        if self.buffered_bytes + more_bytes > limits.buffered_bytes_max:
+            return RequestError(429, OVERLOADED)
+        return None
 
     def remember_head(self, head: bytes, known: Head) -> None:
         """Keep a head for the requests that repeat it. When too many differ, all are forgotten: those that

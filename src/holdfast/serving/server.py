@@ -56,14 +56,9 @@ class HandlerServer:
         self._server.close()
         self._server = None
         self._site.drain()
-        waits = [asyncio.ensure_future(self._site.empty.wait())]
-        if sooner is not None:
-            waits.append(asyncio.ensure_future(sooner.wait()))
-        await asyncio.wait(waits, timeout=grace_s, return_when=asyncio.FIRST_COMPLETED)
-        self._site.abort()
-        await asyncio.wait(waits[:1], timeout=CUT_S)
-        for wait in waits:
-            wait.cancel()
+        if not await self._site.emptied(grace_s, sooner):
+            self._site.abort()
+            await self._site.emptied(CUT_S)
         self._site.stop()
 
 
