@@ -3,5 +3,6 @@
 Owns        frames, header fields, request heads; what both ends of a connection do alike (`either_side`),
             what they have to send, and a stream's half of that; a server's streams (`server_side`).
 Promises    sans-IO: bytes in, bytes out; nothing here grows without a bound that has a name.
-Never does  a client's streams (`invoker.http`), responses (`ingress`, `serving`), sockets (`http`), clocks.
+Never does  a client's streams (`invoker.http`), responses (`ingress`, `serving`), clocks, sockets
+            (`http_server`).
 """

@@ -23,9 +23,9 @@ from typing import Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
-from holdfast.http.http1_text import CONTINUE, framing_head, origin_form
-from holdfast.http.site import Connection
 from holdfast.http2.requests import HEADERS_TOO_LARGE
+from holdfast.http_server.http1_text import CONTINUE, framing_head, origin_form
+from holdfast.http_server.site import Connection
 from holdfast.ingress.errors import OVERLOADED, REQUEST_TIMEOUT, refusal
 from holdfast.ingress.exchange import Head, abandon
 from holdfast.ingress.http1_text import Http1Exchange, field_name, names, response_head

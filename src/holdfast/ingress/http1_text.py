@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, Protocol
 
-from holdfast.http.http1_text import PHRASES
+from holdfast.http_server.http1_text import PHRASES
 from holdfast.ingress.errors import NOT_READY
 from holdfast.ingress.exchange import Head, Waiting
 

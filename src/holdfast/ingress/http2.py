@@ -2,16 +2,16 @@
 
 What a client may make us keep is bounded everywhere: bodies by the limits (`http2_stream`), header blocks by
 size and number of frames, resets by a rate (`http2.server_side`), responses by the number of streams and a
-deadline on windows that do not open (`http.http2`).
+deadline on windows that do not open (`http_server.http2`).
 """
 
 from __future__ import annotations
 
 import asyncio
 
-from holdfast.http.http2 import Http2OnSocket
 from holdfast.http2.requests import RefusedHeaders, Request
 from holdfast.http2.server_stream import ServerStream
+from holdfast.http_server.http2 import Http2OnSocket
 from holdfast.ingress.http2_stream import Http2Exchange
 from holdfast.ingress.site import Site
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from holdfast.http.http2 import Http2OnSocket
 from holdfast.http2.requests import (
     CONTINUE_BLOCK,
     MalformedRequest,
@@ -14,6 +13,7 @@ from holdfast.http2.requests import (
     response_block,
 )
 from holdfast.http2.server_stream import ServerStream
+from holdfast.http_server.http2 import Http2OnSocket
 from holdfast.ingress.errors import REQUEST_TIMEOUT, RequestError, refusal
 from holdfast.ingress.exchange import Head, Waiting, abandon
 from holdfast.ingress.site import Site

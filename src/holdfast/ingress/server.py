@@ -12,8 +12,8 @@ import os
 import ssl
 from typing import Final
 
-from holdfast.http.first_bytes import FirstBytes
-from holdfast.http.site import BACKLOG
+from holdfast.http_server.first_bytes import FirstBytes
+from holdfast.http_server.site import BACKLOG
 from holdfast.ingress.dispatch import CatalogView, Dispatcher
 from holdfast.ingress.errors import ListenError
 from holdfast.ingress.exchange import IngressLimits

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from holdfast.http.site import HttpSite
 from holdfast.http2.server_side import ConnectionLimits
+from holdfast.http_server.site import HttpSite
 from holdfast.ingress.errors import OVERLOADED, RequestError, body_too_large
 from holdfast.ingress.exchange import Exchange, Head, IngressLimits
 

@@ -14,9 +14,9 @@ from typing import Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
-from holdfast.http.http1_text import CONTINUE, PHRASES, framing_head, origin_form
-from holdfast.http.site import Connection
 from holdfast.http2.requests import HEADERS_TOO_LARGE
+from holdfast.http_server.http1_text import CONTINUE, PHRASES, framing_head, origin_form
+from holdfast.http_server.site import Connection
 from holdfast.sdk.endpoint.answers import Answer, problem
 from holdfast.sdk.endpoint.headers import PairHeaders
 from holdfast.serving.runner import StreamRunner

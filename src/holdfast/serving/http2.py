@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 
-from holdfast.http.http2 import Http2OnSocket
 from holdfast.http2 import frames
 from holdfast.http2.requests import RefusedHeaders, Request, response_block
 from holdfast.http2.server_stream import ServerStream
+from holdfast.http_server.http2 import Http2OnSocket
 from holdfast.sdk.endpoint.answers import Answer, problem
 from holdfast.sdk.endpoint.headers import PairHeaders
 from holdfast.sdk.endpoint.routes import Invoke

@@ -10,8 +10,8 @@ import asyncio
 import socket
 from typing import Final
 
-from holdfast.http.first_bytes import FirstBytes
-from holdfast.http.site import BACKLOG
+from holdfast.http_server.first_bytes import FirstBytes
+from holdfast.http_server.site import BACKLOG
 from holdfast.sdk.endpoint.app import App
 from holdfast.serving.http1 import Http1Connection
 from holdfast.serving.http2 import Http2Connection

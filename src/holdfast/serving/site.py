@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
-from holdfast.http.site import HttpSite
 from holdfast.http2.server_side import ConnectionLimits
+from holdfast.http_server.site import HttpSite
 from holdfast.sdk.endpoint.app import App
 from holdfast.sdk.endpoint.routes import Invoke
 

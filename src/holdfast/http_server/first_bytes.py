@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Generic, TypeVar, cast
+from typing import Generic, cast
 
-from holdfast.http.site import Connection, HttpSite, Limits
 from holdfast.http2.frames import CLIENT_PREFACE
+from holdfast.http_server.site import Connection, SiteT
 
-SiteT = TypeVar("SiteT", bound=HttpSite[Limits])
 Speak = Callable[[SiteT, asyncio.Transport], Connection]
 
 

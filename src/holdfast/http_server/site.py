@@ -146,3 +146,7 @@ class HttpSite(Generic[LimitsT]):
         for connection in tuple(self.connections):
             connection.sweep(self.now_s)
         self._timer = self.loop.call_later(TICK_S, self._tick)
+
+
+SiteT = TypeVar("SiteT", bound=HttpSite[Limits])
+"""A server's own kind of site."""

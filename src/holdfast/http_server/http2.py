@@ -10,13 +10,12 @@ from __future__ import annotations
 import asyncio
 from typing import Generic
 
-from holdfast.http.first_bytes import SiteT
-from holdfast.http.site import Connection
 from holdfast.http2 import frames
 from holdfast.http2.frames import ProtocolViolation
 from holdfast.http2.output import OUTPUT_BYTES_MAX
 from holdfast.http2.server_side import ConnectionLimits, ServerSide
 from holdfast.http2.server_stream import ServerStream
+from holdfast.http_server.site import Connection, SiteT
 
 
 class Http2OnSocket(ServerSide, Connection, Generic[SiteT]):
