@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from http_server.support import Server, Wire, server
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,6 +10,7 @@ from holdfast.http2 import frames
 from holdfast.http2.server_side import DISCARD_BYTES_MAX, RESETS_PER_SWEEP_MAX
 from holdfast.invoker.http.h2_connection import H2Connection
 from holdfast.invoker.http.header_blocks import ResponseCache
+from http_server.support import Server, Wire, server
 from tests.invoker.http.peers import ENCODER, Owner, Recorder
 
 PREFACE = frames.CLIENT_PREFACE + frames.settings_frame(())
