@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "core": {"core"},
     "protocol": {"protocol"},
     "http2": {"http2"},
+    "http_server": {"http_server", "http2"},
     "storage": {"storage", "core", "protocol"},
     "timers": {"timers", "core", "storage"},
     "catalog": {"catalog", "core", "protocol", "invoker.http"},
@@ -30,7 +31,7 @@ MAY_IMPORT = {
     "invoker": {"invoker", "core", "protocol", "storage", "timers", "catalog", "partition"},
     "invoker.http": {"invoker.http", "http2"},
     "sdk": {"sdk", "protocol"},
-    "serving": {"serving", "sdk", "http2"},
+    "serving": {"serving", "sdk", "http_server", "http2"},
     "client": {"client", "sdk", "protocol"},
     "ai": {"ai", "sdk"},
 }

@@ -14,7 +14,7 @@ from typing import cast
 from holdfast.core.model import Success
 from holdfast.ingress.dispatch import Dispatcher
 from holdfast.ingress.exchange import IngressLimits
-from holdfast.ingress.server import FirstBytes
+from holdfast.ingress.server import accept
 from holdfast.ingress.site import Site
 from tests.ingress.support import CATALOG, FakeEngine, echo, slow
 
@@ -91,7 +91,7 @@ async def _connection(data: bytes) -> Hashable:
     dispatcher = Dispatcher(engine, CATALOG, LIMITS)
     site = Site(LIMITS, dispatcher.handle, loop)
     transport = MemoryTransport()
-    first = FirstBytes(site)
+    first = accept(site)
     transport.protocol = first
     first.connection_made(cast(asyncio.Transport, transport))
     for piece in pieces(data):

@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.ingress.dispatch import Dispatcher
-from holdfast.ingress.server import FirstBytes
+from holdfast.ingress.server import accept
 from holdfast.ingress.site import Site
 
 from .support import CATALOG, FakeEngine, echo
@@ -156,7 +156,7 @@ async def exchange(data: bytes, cuts: list[int]) -> tuple[bytes, bool]:
     loop.set_exception_handler(lambda _, context: unheard.append(str(context)))
     site = Site(LIMITS, Dispatcher(engine, CATALOG, LIMITS).handle, loop)
     transport = MemoryTransport()
-    first = FirstBytes(site)
+    first = accept(site)
     transport.protocol = first
     first.connection_made(cast(asyncio.Transport, transport))
     edges = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})

@@ -18,7 +18,7 @@ from holdfast.http2.server_side import ConnectionLimits
 from holdfast.protocol import messages
 from holdfast.protocol.framing import FrameDecoder
 from holdfast.protocol.messages import InputCommandMessage, Message, StartMessage, Value, frame
-from holdfast.serving.server import FirstBytes
+from holdfast.serving.server import accept
 from holdfast.serving.site import ServingLimits, Site
 
 V7 = "application/vnd.restate.invocation.v7"
@@ -143,7 +143,7 @@ class Worker:
 
     def connect(self) -> Wire:
         wire = Wire()
-        first = FirstBytes(self.site)
+        first = accept(self.site)
         wire.protocol = first
         first.connection_made(cast(asyncio.Transport, wire))
         return wire

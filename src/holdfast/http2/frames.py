@@ -3,7 +3,7 @@ connection.
 
 Owns        the frame layout (RFC 9113, section 4 and 6), the numbers of frames, settings and errors.
 Promises    a frame is handed out once it is whole; at most one frame's bytes are kept between reads.
-Never does  state: which frame is allowed when is the connection's knowledge (`h2_connection`).
+Never does  state: which frame is allowed when is the connection's knowledge (`either_side`).
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Protocol
 
+from holdfast.http2.frames import headers_frames
 from holdfast.http2.output import Output
 from holdfast.http2.sending import SendingStream
 
@@ -13,10 +14,10 @@ from holdfast.http2.sending import SendingStream
 class StreamOwner(Protocol):
     """The connection, as its streams see it."""
 
-    @property
-    def output(self) -> Output: ...
-    @property
-    def initial_window(self) -> int: ...
+    output: Output
+    initial_window: int
+    stream_window_bytes: int
+
     def sent(self, stream: ServerStream) -> None: ...
 
 
@@ -26,17 +27,21 @@ class ServerStream(SendingStream, ABC):
     Attributes:
         receive_window: what the client may still send.
         remote_closed: the client has ended its side.
-        pumped: counts the times that queued bytes could be sent.
+        discarded_bytes: of the request, behind the response.
+        moved: counts the signs of life: each time that queued bytes could be sent, and what the stream adds.
+        seen: what `moved` was at the last sweep, to tell whether anything moves.
+        since_s: when its present phase began, by its server's clock.
     """
 
-    __slots__ = ("_owner", "pumped", "receive_window", "remote_closed")
+    __slots__ = ("_owner", "discarded_bytes", "moved", "receive_window", "remote_closed", "seen", "since_s")
 
-    def __init__(self, stream_id: int, owner: StreamOwner, window_bytes: int) -> None:
+    def __init__(self, stream_id: int, owner: StreamOwner, since_s: float) -> None:
         super().__init__(stream_id, owner.output, owner.initial_window)
         self._owner = owner
-        self.receive_window = window_bytes
+        self.receive_window = owner.stream_window_bytes
         self.remote_closed = False
-        self.pumped = 0
+        self.discarded_bytes = self.moved = self.seen = 0
+        self.since_s = since_s
 
     @abstractmethod
     def on_data(self, data: bytes) -> None:
@@ -44,17 +49,42 @@ class ServerStream(SendingStream, ABC):
 
     @abstractmethod
     def on_end(self) -> None:
-        """The request's body has ended; likewise."""
+        """The request's body has ended; likewise.
+
+        Raises:
+            MalformedRequest: it is not what the headers said.
+        """
 
     @abstractmethod
     def on_gone(self) -> None:
         """Cut by the client, by us, or with the connection; nothing can be sent any more."""
 
+    def sweep(self, now_s: float) -> None:
+        """Once in a while, as long as nothing waits to be sent and the response has not ended."""
+
+    def send_head(self, block: bytes, *, ends: bool = False) -> None:
+        """The response's headers, or an informational one's.
+
+        Args:
+            ends: they are the whole response.
+        """
+        output = self._output
+        output.emit(headers_frames(self.stream_id, block, ends, output.frame_bytes_max))
+        if ends:
+            self.ending = self.local_closed = True
+            self._owner.sent(self)
+
+    def answer(self, block: bytes, body: bytes) -> None:
+        """The whole response."""
+        self.send_head(block, ends=not body)
+        if body:
+            self.write_last(body)
+
     def pump(self) -> None:
         queued = self.queued
         super().pump()
         if self.queued != queued:
-            self.pumped += 1
+            self.moved += 1
         if self.local_closed:
             self._owner.sent(self)
 

@@ -21,7 +21,7 @@ from holdfast.core.model import TargetKind
 from holdfast.ingress import errors
 from holdfast.ingress.durations import DelayError, parse_delay
 from holdfast.ingress.errors import RequestError, refusal
-from holdfast.ingress.exchange import Exchange, IngressLimits, Said
+from holdfast.ingress.exchange import Exchange, IngressLimits, Said, abandon
 from holdfast.ingress.existing import complete_awakeable, find_existing
 from holdfast.ingress.routes import (
     CompleteAwakeable,
@@ -88,7 +88,7 @@ class Dispatcher:
             exchange.respond(*refusal(error.status, error.message))
         except Exception:
             _log.exception("a request failed in the ingress: %s %s", exchange.method, exchange.target)
-            exchange.abandon()
+            abandon(exchange)
             exchange.respond(*refusal(500, errors.INTERNAL))
 
     def refuse_waiting(self) -> None:

@@ -6,7 +6,6 @@ connection calls `abandon`, and whoever waits on the client's behalf stops; a la
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -40,6 +39,8 @@ class IngressLimits:
     """How long a connection may sit without a request."""
     write_deadline_s: float = 60.0
     """How long a client may leave a response unread."""
+    discard_s: float = 5.0
+    """How long a request over HTTP/2 may go on behind its response."""
     scopes_enabled: bool = False
     """Whether `/restate/scope/...` and limit keys reach the engine."""
 
@@ -79,27 +80,25 @@ class Head:
     said: Said | None = None
 
 
-class Exchange(ABC):
+class Exchange(Protocol):
     """A complete request. `target` is path and query as received; `headers` are in order, names in lower
-    case, without HTTP/2's pseudo headers. `head` is what it shares with equal requests, if anything."""
+    case, without HTTP/2's pseudo headers. `head` is what it shares with equal requests, if anything, and
+    `waiting` who will respond."""
 
-    __slots__ = ("body", "head", "headers", "method", "target", "waiting")
+    method: str
+    target: str
+    headers: list[tuple[str, str]]
+    body: bytes
+    head: Head | None
+    waiting: Waiting | None
 
-    def __init__(self, method: str, target: str, headers: list[tuple[str, str]], body: bytes) -> None:
-        self.method = method
-        self.target = target
-        self.headers = headers
-        self.body = body
-        self.head: Head | None = None
-        self.waiting: Waiting | None = None
-
-    @abstractmethod
     def respond(self, status: int, fields: Sequence[tuple[str, str]], body: bytes) -> None:
         """Send the response, whole. Does nothing when the client is gone."""
 
-    def abandon(self) -> None:
-        """The client went away."""
-        waiting = self.waiting
-        if waiting is not None:
-            self.waiting = None
-            waiting.abandon()
+
+def abandon(exchange: Exchange) -> None:
+    """The client went away."""
+    waiting = exchange.waiting
+    if waiting is not None:
+        exchange.waiting = None
+        waiting.abandon()

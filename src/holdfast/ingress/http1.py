@@ -24,14 +24,11 @@ from typing import Final
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from holdfast.http2.requests import HEADERS_TOO_LARGE
-from holdfast.ingress.errors import (
-    OVERLOADED,
-    REQUEST_TIMEOUT,
-    body_too_large,
-    refusal,
-)
-from holdfast.ingress.exchange import Head
-from holdfast.ingress.http1_text import CONTINUE, Http1Exchange, field_name, names, origin_form, response_head
+from holdfast.http_server.http1_text import CONTINUE, framing_head, origin_form
+from holdfast.http_server.site import Connection
+from holdfast.ingress.errors import OVERLOADED, REQUEST_TIMEOUT, refusal
+from holdfast.ingress.exchange import Head, abandon
+from holdfast.ingress.http1_text import Http1Exchange, field_name, names, response_head
 from holdfast.ingress.site import HEAD_KEPT_BYTES_MAX, Site
 
 PIPELINE_PAUSE_REQUESTS: Final = 16
@@ -45,7 +42,7 @@ _IDLE, _HEAD, _BODY, _WAIT, _LINGER, _CLOSED = range(6)
 _OURS = frozenset(("connection", "content-length", "expect", "origin"))
 
 
-class Http1Connection(asyncio.Protocol):
+class Http1Connection(Connection):
     """One client connection speaking HTTP/1.0 or 1.1."""
 
     def __init__(self, site: Site, transport: asyncio.Transport) -> None:
@@ -117,22 +114,12 @@ class Http1Connection(asyncio.Protocol):
                 self._refuse(431, HEADERS_TOO_LARGE)
 
     def _decline_upgrade(self) -> None:
-        """Go on with HTTP/1.1 after a request that asked for another protocol, as Java's client does.
-
-        The parser takes everything behind such a head for the other protocol, so a fresh one is told of the
-        head's framing alone and reads the body with it.
-        """
+        """Go on with HTTP/1.1 after a request that asked for another protocol."""
         self._parser = HttpRequestParser(self)
         if self._arriving is None:
             return
-        lines = ["POST / HTTP/1.0" if self._arriving.old else "POST / HTTP/1.1"]
-        for field, value in self._arriving.headers:
-            if field in ("content-length", "transfer-encoding"):
-                lines.append(f"{field}: {value}")
-            elif field == "connection" and "close" in value.lower():
-                lines.append("connection: close")
         self._declining = True
-        self._parser.feed_data("\r\n".join((*lines, "", "")).encode())
+        self._parser.feed_data(framing_head(self._arriving.headers, old=self._arriving.old).encode())
         self._declining = False
 
     def on_message_begin(self) -> None:
@@ -203,7 +190,9 @@ class Http1Connection(asyncio.Protocol):
         if self._phase == _HEAD:
             self._phase = _BODY
             self._since_s = self._site.now_s
-        if self._announced_bytes and not self._fits(self._announced_bytes):
+        size = self._announced_bytes
+        if size and (error := self._site.refusal_of(size, size)) is not None:
+            self._refuse(error.status, error.message)
             return
         if self._continue_owed and self._current is None:
             self._continue_owed = False
@@ -214,10 +203,8 @@ class Http1Connection(asyncio.Protocol):
             return
         self._body_bytes += len(body)
         self._site.buffered_bytes += len(body)
-        if self._body_bytes > self._limits.request_bytes_max:
-            self._refuse(413, body_too_large(self._limits.request_bytes_max).message)
-        elif self._site.buffered_bytes > self._limits.buffered_bytes_max:
-            self._refuse(429, OVERLOADED)
+        if (error := self._site.refusal_of(self._body_bytes)) is not None:
+            self._refuse(error.status, error.message)
         else:
             self._body.append(body)
 
@@ -252,9 +239,6 @@ class Http1Connection(asyncio.Protocol):
         if plain and len(head) + size == self._chunk_bytes and len(head) <= HEAD_KEPT_BYTES_MAX:
             exchange.head = Head(exchange.method, exchange.target, exchange.headers, size, exchange.origin)
             self._site.remember_head(head, exchange.head)
-
-    def _has_room(self, size: int) -> bool:
-        return self._site.buffered_bytes + size <= self._limits.buffered_bytes_max
 
     # ------------------------------------------------------------ in order
 
@@ -339,16 +323,6 @@ class Http1Connection(asyncio.Protocol):
                 self._continue_owed = False
                 self._transport.write(CONTINUE)
 
-    def _fits(self, size: int) -> bool:
-        """Whether a body of an announced size is let in; the request is refused otherwise."""
-        if size > self._limits.request_bytes_max:
-            self._refuse(413, body_too_large(self._limits.request_bytes_max).message)
-        elif not self._has_room(size):
-            self._refuse(429, OVERLOADED)
-        else:
-            return True
-        return False
-
     # ------------------------------------------------------------ ends
 
     def _finish(self, unread: bool) -> None:
@@ -376,13 +350,10 @@ class Http1Connection(asyncio.Protocol):
         current, self._current = self._current, None
         if current is not None:
             self._site.buffered_bytes -= len(current.body)
-            current.abandon()
+            abandon(current)
         for exchange in self._queue:
             self._site.buffered_bytes -= len(exchange.body)
         self._queue.clear()
-
-    def eof_received(self) -> bool:
-        return False  # the transport closes itself
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._phase = _CLOSED

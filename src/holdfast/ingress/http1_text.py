@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from http import HTTPStatus
 from typing import Final, Protocol
 
-from holdfast.ingress.exchange import Exchange, Head
+from holdfast.http_server.http1_text import PHRASES
+from holdfast.ingress.errors import NOT_READY
+from holdfast.ingress.exchange import Head, Waiting
 
 NAME_CACHE_ENTRIES_MAX: Final = 1024
 NAME_CACHE_BYTES_MAX: Final = 64
 
-CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-_PHRASES = {status.value: status.phrase for status in HTTPStatus} | {470: "Not Ready"}
+_PHRASES = PHRASES | {NOT_READY: "Not Ready"}
 _STATUS_LINES = {
     code: f"HTTP/1.1 {code} {_PHRASES.get(code, 'Status')}\r\ndate: " for code in range(200, 600)
 }
@@ -29,17 +29,19 @@ class Answers(Protocol):
     ) -> None: ...
 
 
-class Http1Exchange(Exchange):
-    """A request of an HTTP/1 connection. `old` is HTTP/1.0; `refused` is status and message for one that was
-    refused before it was complete."""
+class Http1Exchange:
+    """An `Exchange` of an HTTP/1 connection. `old` is HTTP/1.0; `refused` is status and message for one that
+    was refused before it was complete."""
 
-    __slots__ = ("connection", "keep_alive", "old", "origin", "refused")
+    __slots__ = (
+        "body", "connection", "head", "headers", "keep_alive", "method", "old", "origin", "refused", "target",
+        "waiting",
+    )  # fmt: skip
 
     def __init__(self, connection: Answers, head: Head | None = None, body: bytes = b"") -> None:
-        # What Exchange's does, without the call: every request is one of these.
         if head is None:
             self.method = self.target = ""
-            self.headers = []
+            self.headers: list[tuple[str, str]] = []
             self.origin: str | None = None
         else:
             self.method = head.method
@@ -48,7 +50,7 @@ class Http1Exchange(Exchange):
             self.origin = head.origin
         self.body = body
         self.head = head
-        self.waiting = None
+        self.waiting: Waiting | None = None
         self.connection = connection
         self.keep_alive = True
         self.old = False
@@ -87,12 +89,3 @@ def field_name(name: bytes) -> str:
             names.clear()
         names[name] = field
     return field
-
-
-def origin_form(target: str) -> str:
-    """Path and query of a request target, which proxies may send with scheme and authority."""
-    if target[:1] == "/" or "://" not in target:
-        return target
-    _, _, rest = target.partition("://")
-    slash = rest.find("/")
-    return rest[slash:] if slash >= 0 else "/"

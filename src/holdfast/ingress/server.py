@@ -1,4 +1,4 @@
-"""The listening socket, and the first bytes of a connection, which tell HTTP/2 from HTTP/1.
+"""The ingress as a whole, from the listening socket to the graceful end.
 
 Closing happens in three steps: no new connections, then a grace in which what waits may be answered, then
 503 for the rest; a connection closes behind its last response.
@@ -10,9 +10,10 @@ import asyncio
 import errno
 import os
 import ssl
-from typing import Final, cast
+from typing import Final
 
-from holdfast.http2.frames import CLIENT_PREFACE
+from holdfast.http_server.first_bytes import FirstBytes
+from holdfast.http_server.site import BACKLOG
 from holdfast.ingress.dispatch import CatalogView, Dispatcher
 from holdfast.ingress.errors import ListenError
 from holdfast.ingress.exchange import IngressLimits
@@ -21,7 +22,6 @@ from holdfast.ingress.http2 import Http2Connection
 from holdfast.ingress.site import Site
 from holdfast.partition.api import Engine
 
-BACKLOG: Final = 4096
 FLUSH_S: Final = 1.0
 
 
@@ -65,7 +65,7 @@ class IngressServer:
         """
         try:
             self._server = await self._loop.create_server(
-                lambda: FirstBytes(self._site),
+                lambda: accept(self._site),
                 host.strip("[]"),
                 port,
                 backlog=BACKLOG,
@@ -86,70 +86,17 @@ class IngressServer:
         self._server = None
         self._dispatcher.draining = True
         self._site.drain()
-        if not await self._emptied(grace_s):
+        if not await self._site.emptied(grace_s):
             self._dispatcher.refuse_waiting()
-            if not await self._emptied(FLUSH_S):
-                for connection in tuple(self._site.connections):
-                    connection.abort()
-                await self._emptied(FLUSH_S)
+            if not await self._site.emptied(FLUSH_S):
+                self._site.abort()
+                await self._site.emptied(FLUSH_S)
         self._site.stop()
 
-    async def _emptied(self, timeout_s: float) -> bool:
-        try:
-            await asyncio.wait_for(self._site.empty.wait(), timeout_s)
-        except TimeoutError:
-            return False
-        return True
 
-
-class FirstBytes(asyncio.Protocol):
-    """A connection until it is known which HTTP it speaks."""
-
-    def __init__(self, site: Site) -> None:
-        self._site = site
-        self._transport: asyncio.Transport | None = None
-        self._since_s = site.now_s
-        self._data = b""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # Not an isinstance check: uvloop's transports are asyncio's by shape, not by class.
-        self._transport = cast(asyncio.Transport, transport)
-        if not self._site.add(self):
-            self._transport.abort()
-
-    def data_received(self, data: bytes) -> None:
-        self._data += data
-        transport = self._transport
-        if transport is None or (
-            len(self._data) < len(CLIENT_PREFACE) and CLIENT_PREFACE.startswith(self._data)
-        ):
-            return
-        self._transport = None
-        if self._data.startswith(CLIENT_PREFACE):
-            http2 = Http2Connection(self._site, transport)
-            transport.set_protocol(http2)
-            self._site.replace(self, http2)
-            http2.data_received(self._data[len(CLIENT_PREFACE) :])
-        else:
-            http1 = Http1Connection(self._site, transport)
-            transport.set_protocol(http1)
-            self._site.replace(self, http1)
-            http1.data_received(self._data)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._site.remove(self)
-
-    def sweep(self, now_s: float) -> None:
-        if now_s - self._since_s > self._site.limits.header_deadline_s:
-            self.abort()
-
-    def drain(self) -> None:
-        if self._transport is not None:
-            self._transport.close()
-
-    def abort(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
+def accept(site: Site) -> FirstBytes[Site]:
+    """A connection's beginning."""
+    return FirstBytes(site, Http2Connection, Http1Connection)
 
 
 def _listen_error(host: str, port: int, error: OSError) -> ListenError:

@@ -10,12 +10,13 @@ A client that closes its side is taken to be gone.
 from __future__ import annotations
 
 import asyncio
-from http import HTTPStatus
 from typing import Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from holdfast.http2.requests import HEADERS_TOO_LARGE
+from holdfast.http_server.http1_text import CONTINUE, PHRASES, framing_head, origin_form
+from holdfast.http_server.site import Connection
 from holdfast.sdk.endpoint.answers import Answer, problem
 from holdfast.sdk.endpoint.headers import PairHeaders
 from holdfast.serving.runner import StreamRunner
@@ -23,10 +24,7 @@ from holdfast.serving.site import Site
 
 OVERLOADED: Final = "this endpoint runs as many attempts as it can, retry later"
 TIMED_OUT: Final = "the request did not arrive in time"
-CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK: Final = b"0\r\n\r\n"
-
-_PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 # What a connection is doing; deadlines depend on it.
 _IDLE, _HEAD, _BODY, _LATE, _CLOSED = range(5)
@@ -34,7 +32,7 @@ _IDLE, _HEAD, _BODY, _LATE, _CLOSED = range(5)
 over."""
 
 
-class Http1Connection(asyncio.Protocol):
+class Http1Connection(Connection):
     """One client connection speaking HTTP/1.0 or 1.1."""
 
     def __init__(self, site: Site, transport: asyncio.Transport) -> None:
@@ -104,9 +102,6 @@ class Http1Connection(asyncio.Protocol):
             self._transport.resume_reading()
             self._flush_soon()
 
-    def eof_received(self) -> bool:
-        return False  # the transport closes itself
-
     def connection_lost(self, exc: Exception | None) -> None:
         self._phase = _CLOSED
         self._deaf = True
@@ -150,7 +145,7 @@ class Http1Connection(asyncio.Protocol):
         self._bodyless = method == "HEAD"
         self._old = self._parser.get_http_version() == "1.0"
         headers = PairHeaders(self._headers)
-        path = _path(self._url.decode("latin-1"))
+        path = origin_form(self._url.decode("latin-1")).partition("?")[0]
         route = self._site.app.routes.route(method, path, headers.content_type(), headers, full_duplex=False)
         if isinstance(route, Answer):
             self._answer = route
@@ -183,20 +178,10 @@ class Http1Connection(asyncio.Protocol):
             self._runner.attempt.close_input()
 
     def _decline_upgrade(self) -> None:
-        """Go on with HTTP/1.1 after a request that asked for another protocol, as Java's client does.
-
-        The parser takes everything behind such a head for the other protocol, so a fresh one is told of the
-        head's framing alone and reads the body with it.
-        """
+        """Go on with HTTP/1.1 after a request that asked for another protocol."""
         self._parser = HttpRequestParser(self)
-        lines = ["POST / HTTP/1.0" if self._old else "POST / HTTP/1.1"]
-        for name, value in self._headers:
-            if name in ("content-length", "transfer-encoding"):
-                lines.append(f"{name}: {value}")
-            elif name == "connection" and "close" in value.lower():
-                lines.append("connection: close")
         self._declining = True
-        self._parser.feed_data("\r\n".join((*lines, "", "")).encode("latin-1"))
+        self._parser.feed_data(framing_head(self._headers, old=self._old).encode("latin-1"))
         self._declining = False
 
     # What is sent.
@@ -244,7 +229,7 @@ class Http1Connection(asyncio.Protocol):
         self._response_over()
 
     def _head(self, status: int, headers: list[tuple[str, str]]) -> bytes:
-        lines = [f"HTTP/1.1 {status} {_PHRASES.get(status, 'Status')}", f"date: {self._site.date}"]
+        lines = [f"HTTP/1.1 {status} {PHRASES.get(status, 'Status')}", f"date: {self._site.date}"]
         lines += [f"{name}: {value}" for name, value in headers]
         if not self._keep_alive or self._site.draining:
             self._keep_alive = False
@@ -309,10 +294,3 @@ class Http1Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         self._transport.abort()
-
-
-def _path(target: str) -> str:
-    """The path of a request target, which proxies may send with scheme and authority."""
-    if target[:1] != "/" and "://" in target:
-        target = "/" + target.partition("://")[2].partition("/")[2]
-    return target.partition("?")[0]

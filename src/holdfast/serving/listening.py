@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from typing import Final
 
-from holdfast.serving.server import BACKLOG
+from holdfast.http_server.site import BACKLOG
 
 KEEPALIVE: Final = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
 """Of each connection, in seconds: a client whose machine is gone says no goodbye, and its attempts would wait

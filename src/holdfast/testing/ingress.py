@@ -14,14 +14,12 @@ from holdfast.client.exchange import RETRY_DEFAULT, Answered, Attempt, Broken, R
 from holdfast.client.operations import Operations
 from holdfast.client.wire import Response
 from holdfast.ingress.dispatch import Dispatcher
-from holdfast.ingress.exchange import Exchange
+from holdfast.ingress.exchange import Head, Waiting, abandon
 from holdfast.sdk.errors import UsageError
 from holdfast.sdk.serde import Codec
 
 
-class _LocalExchange(Exchange):
-    __slots__ = ("answer",)
-
+class _LocalExchange:
     def __init__(
         self,
         method: str,
@@ -30,7 +28,12 @@ class _LocalExchange(Exchange):
         body: bytes,
         answer: asyncio.Future[Response],
     ) -> None:
-        super().__init__(method, target, headers, body)
+        self.method = method
+        self.target = target
+        self.headers = headers
+        self.body = body
+        self.head: Head | None = None
+        self.waiting: Waiting | None = None
         self.answer = answer
 
     def respond(self, status: int, fields: Sequence[tuple[str, str]], body: bytes) -> None:
@@ -78,5 +81,5 @@ class LocalClient(Client):
         finally:
             self._waiting.discard(answer)
             if not answer.done() or answer.cancelled():
-                exchange.abandon()
+                abandon(exchange)
         return Answered(response, loop.time() - began)

@@ -94,14 +94,14 @@ def test_a_full_socket_holds_bodies_back_but_not_control_frames() -> None:
     pair = MemoryPair()
     stream = pair.open(Recorder())
     pair.exchange()
-    pair.client.pause_output()
+    pair.client.output.pause()
     stream.write(b"x" * 100)
     assert stream.buffered_bytes == 100
     pair.server.ping(b"12345678")
     pair.exchange()
     assert pair.seen(h2.events.PingAckReceived)
     assert pair.received(1) == b""
-    pair.client.resume_output()
+    pair.client.output.resume()
     pair.exchange()
     assert pair.received(1) == b"x" * 100
 

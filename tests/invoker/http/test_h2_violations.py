@@ -10,13 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.http2 import frames
-from holdfast.invoker.http.h2_connection import (
-    CONTROL_REPLIES_MAX,
-    RESETS_OF_CLOSED_MAX,
-    H2Connection,
-)
+from holdfast.http2.either_side import BLOCK_FRAMES_MAX, CONTROL_REPLIES_MAX
+from holdfast.invoker.http.h2_connection import RESETS_OF_CLOSED_MAX, H2Connection
 from holdfast.invoker.http.h2_streams import STREAM_WINDOW_BYTES
-from holdfast.invoker.http.header_blocks import CONTINUATIONS_MAX, ResponseCache
+from holdfast.invoker.http.header_blocks import ResponseCache
 from tests.invoker.http.peers import ENCODER, MemoryPair, Owner, Recorder
 
 OK_BLOCK = b"\x88"
@@ -100,7 +97,7 @@ VIOLATIONS = {
         frames.COMPRESSION_ERROR,
     ),
     "endless continuations": (
-        frames.frame(frames.HEADERS, 0, 1) + frames.frame(frames.CONTINUATION, 0, 1) * CONTINUATIONS_MAX,
+        frames.frame(frames.HEADERS, 0, 1) + frames.frame(frames.CONTINUATION, 0, 1) * BLOCK_FRAMES_MAX,
         frames.ENHANCE_YOUR_CALM,
     ),
     "endless header block": (

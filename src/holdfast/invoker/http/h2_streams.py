@@ -14,11 +14,12 @@ from __future__ import annotations
 from typing import Final, Protocol
 
 import holdfast.http2.frames as frames
-from holdfast.http2.frames import ProtocolViolation
-from holdfast.http2.output import Output
+from holdfast.http2.either_side import EitherSide
 from holdfast.invoker.http.api import StreamListener, TransportFailure
 from holdfast.invoker.http.h2_stream import H2Stream
+from holdfast.invoker.http.header_blocks import HEADER_LIST_BYTES_MAX
 
+CONNECTION_WINDOW_BYTES: Final = 16 * 1024 * 1024
 STREAM_WINDOW_BYTES: Final = 2 * 1024 * 1024
 
 
@@ -41,37 +42,25 @@ class ConnectionOwner(Protocol):
         """A listener raised; its stream has been reset."""
 
 
-class H2Streams:
-    """The stream table of one connection, its output, and whether it is still of use."""
+class H2Streams(EitherSide[H2Stream]):
+    """The streams of one connection, and whether it is still of use."""
 
     def __init__(
         self, owner: ConnectionOwner, peer: str, streams_total_max: int, first_stream_id: int
     ) -> None:
+        super().__init__(owner.output_ready, CONNECTION_WINDOW_BYTES, HEADER_LIST_BYTES_MAX)
         self._owner = owner
         self._peer = peer
-        self._streams: dict[int, H2Stream] = {}
         self._next_stream_id = first_stream_id
         self._last_stream_id_max = min(2 * streams_total_max - 1, frames.STREAM_ID_LIMIT)
         self._taken_stream_id = 0
-        self._output = Output(owner.output_ready)
-        self._emit = self._output.emit
-        self._control_replies = 0
-        self._peer_stream_window = frames.WINDOW_BYTES_DEFAULT
         self._peer_streams_max = frames.STREAM_ID_LIMIT
         # Read by the owner.
-        self.ready = False
-        """The peer's SETTINGS arrived."""
         self.draining = False
         """No further streams may be opened; the open ones go on."""
-        self.closed = False
-        """Over, by `fail` or a violation of the peer's: send what `take_output` still gives, then hang up."""
         self.end_reason = ""
         """Why it is closed."""
         self.pongs = 0
-
-    @property
-    def open_streams(self) -> int:
-        return len(self._streams)
 
     @property
     def opened_streams(self) -> int:
@@ -98,17 +87,15 @@ class H2Streams:
         self._next_stream_id = stream_id + 2
         if stream_id + 2 > self._last_stream_id_max:
             self.draining = True
-        output = self._output
-        stream = H2Stream(
-            stream_id, listener, output, self._peer_stream_window, STREAM_WINDOW_BYTES, self._forget
-        )
+        output = self.output
+        stream = H2Stream(stream_id, listener, output, self.initial_window, STREAM_WINDOW_BYTES, self._forget)
         self._streams[stream_id] = stream
         size = len(body)
         if (
             body
             and size <= output.frame_bytes_max
             and len(block) <= output.frame_bytes_max
-            and size <= self._peer_stream_window
+            and size <= self.initial_window
             and size <= output.window
             and size <= output.budget
         ):
@@ -151,21 +138,8 @@ class H2Streams:
         self._emit(frames.frame(frames.PING, 0, 0, b"holdfast"))
 
     def take_output(self) -> bytes:
-        """Everything due, joined, for the socket."""
-        self._control_replies = 0
         self._taken_stream_id = self._next_stream_id - 2
-        return self._output.take()
-
-    def pause_output(self) -> None:
-        """The socket is full: keep request bodies in their streams.
-
-        Control frames, being few, still go out.
-        """
-        self._output.pause()
-
-    def resume_output(self) -> None:
-        """The socket drained."""
-        self._output.resume()
+        return super().take_output()
 
     def fail(self, reason: str, code: int = frames.NO_ERROR) -> None:
         """End the connection: GOAWAY with `code`, and every open stream fails with `reason`.
@@ -177,7 +151,7 @@ class H2Streams:
             return
         self.closed = True
         self.end_reason = reason
-        self._output.discard()
+        self.output.discard()
         self._emit(frames.goaway_frame(0, code))
         self._fail_streams(list(self._streams.values()), reason, self._taken_stream_id)
 
@@ -202,18 +176,5 @@ class H2Streams:
             self._forget(stream)
         self._owner.listener_failed(error)
 
-    def _closed_stream(self, stream_id: int, name: str) -> None:
-        """A frame for no open stream: late for one that ended is normal, for one never opened is not."""
-        if stream_id == 0 or stream_id % 2 == 0 or stream_id >= self._next_stream_id:
-            raise ProtocolViolation(
-                frames.PROTOCOL_ERROR, f"{name} on stream {stream_id}, which was never opened"
-            )
-
-    def _widen(self, stream: H2Stream, change: int) -> None:
-        stream.send_window += change
-        if stream.send_window > frames.WINDOW_BYTES_LIMIT:
-            raise ProtocolViolation(
-                frames.FLOW_CONTROL_ERROR, f"window of stream {stream.stream_id} overflows"
-            )
-        if stream.queued and change > 0:
-            stream.pump()
+    def _never_opened(self, stream_id: int) -> bool:
+        return stream_id == 0 or stream_id % 2 == 0 or stream_id >= self._next_stream_id

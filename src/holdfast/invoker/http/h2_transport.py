@@ -114,10 +114,10 @@ class H2Transport(asyncio.Protocol):
             self._hang_up()
 
     def pause_writing(self) -> None:
-        self._connection.pause_output()
+        self._connection.output.pause()
 
     def resume_writing(self) -> None:
-        self._connection.resume_output()
+        self._connection.output.resume()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._socket = None

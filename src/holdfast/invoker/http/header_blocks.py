@@ -23,10 +23,9 @@ from typing import Final
 from hpack import Decoder, HPACKError
 
 from holdfast.http2.fields import TABLE_SIZE_ZERO, HeaderError, Headers, encode_fields, field_parts, integer
-from holdfast.http2.frames import COMPRESSION_ERROR, ENHANCE_YOUR_CALM, ProtocolViolation
+from holdfast.http2.frames import COMPRESSION_ERROR, ProtocolViolation
 
 HEADER_LIST_BYTES_MAX: Final = 65_536
-CONTINUATIONS_MAX: Final = 64
 PATH_CACHE_ENTRIES_MAX: Final = 4_096
 RESPONSE_CACHE_ENTRIES_MAX: Final = 512
 RESPONSE_CACHE_BLOCK_BYTES_MAX: Final = 2_048
@@ -96,39 +95,6 @@ def request_target(base_path: str, path: str) -> str:
     if not target.startswith("/") or _PATH_FORBIDDEN.search(target):
         raise HeaderError(f"request path {target!r} must start with / and be percent-encoded")
     return target
-
-
-class BlockInParts:
-    """A header block that arrives as HEADERS and CONTINUATION frames.
-
-    Attributes:
-        stream_id, flags: of its HEADERS frame.
-    """
-
-    __slots__ = ("_bytes", "_parts", "flags", "stream_id")
-
-    def __init__(self, stream_id: int, flags: int, first: bytes) -> None:
-        self.stream_id = stream_id
-        self.flags = flags
-        self._parts = [first]
-        self._bytes = len(first)
-
-    def add(self, part: bytes) -> None:
-        """One more part.
-
-        Raises:
-            ProtocolViolation: ENHANCE_YOUR_CALM beyond HEADER_LIST_BYTES_MAX or CONTINUATIONS_MAX.
-        """
-        self._parts.append(part)
-        self._bytes += len(part)
-        if self._bytes > HEADER_LIST_BYTES_MAX or len(self._parts) > CONTINUATIONS_MAX:
-            raise ProtocolViolation(
-                ENHANCE_YOUR_CALM,
-                f"response headers exceed {HEADER_LIST_BYTES_MAX} bytes or {CONTINUATIONS_MAX} frames",
-            )
-
-    def joined(self) -> bytes:
-        return b"".join(self._parts)
 
 
 ResponseHead = tuple[int, dict[str, str]]
