@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from http_server.support import Echoing, EchoLimits, Lines, server
 from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.http2 import frames
+from http_server.support import Echoing, EchoLimits, Lines, server
 
 PREFACE = frames.CLIENT_PREFACE
 
