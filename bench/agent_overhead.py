@@ -2,10 +2,9 @@
 
 Per agent, from one caller: the median over the calls of a durable run's time as the caller sees it, of the
 bare framework's time in the same process, and the difference; and the difference of the quickest of both, for
-machines that have other things to do. The caller is the standard library's client, whose own half millisecond
-less than others' is not durability's. "at once" has one answer that asks for ten
-tools, so that two model requests and ten tools are journaled; "in turn" asks for them one by one, which makes
-eleven requests.
+machines that have other things to do. "at once" has one answer that asks for ten tools, so that two model
+requests and ten tools are journaled; "in turn" asks for them one by one, which makes eleven requests. The
+caller is the standard library's client: what heavier ones take is not durability's.
 
     python -m bench.agent_overhead [--calls 50] [--only pydantic]
 """
