@@ -12,62 +12,23 @@ import cProfile
 import gc
 import pstats
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
 
 import uvloop
 
-from holdfast.protocol.framing import FrameDecoder, MessageType
-from holdfast.protocol.messages import (
-    InputCommandMessage,
-    ProposeRunCompletionAckMessage,
-    ProposeRunCompletionMessage,
-    StartMessage,
-    Value,
-    frame,
-)
 from holdfast.protocol.step_metadata import EXTENSIONS_HEADER, STEP_METADATA
 
 from . import agent_service
+from .in_process import attempt, opening
 
 WARMUP_CALLS = 5
-CONTENT_TYPE = b"application/vnd.restate.invocation.v7"
-SCOPE: dict[str, Any] = {
-    "type": "http",
-    "method": "POST",
-    "path": "/invoke/AgentBench/run",
-    "http_version": "2",
-    "headers": [
-        (b"content-type", CONTENT_TYPE),
-        (b"accept", CONTENT_TYPE),
-        (EXTENSIONS_HEADER.encode(), STEP_METADATA.encode()),
-    ],
-}
+METADATA = (EXTENSIONS_HEADER.encode(), STEP_METADATA.encode())
 
 
 async def run_durably(name: str) -> None:
     """One attempt, from its opening to its end."""
-    decoder = FrameDecoder()
-    queue: asyncio.Queue[bytes] = asyncio.Queue()
-    opening = frame(StartMessage(bytes(24), "inv_1x", 1, random_seed=1))
-    queue.put_nowait(opening + frame(InputCommandMessage(value=Value(f'"{name}"'.encode()))))
-
-    async def receive() -> MutableMapping[str, Any]:
-        data = await queue.get()
-        return {"type": "http.request", "body": data, "more_body": bool(data)}
-
-    async def send(message: MutableMapping[str, Any]) -> None:
-        for type_, _, body in decoder.feed(message.get("body", b"")):
-            if type_ == MessageType.PROPOSE_RUN_COMPLETION:
-                done = ProposeRunCompletionMessage.decode(body).result_completion_id
-                queue.put_nowait(frame(ProposeRunCompletionAckMessage(done)))
-            elif type_ == MessageType.END:
-                queue.put_nowait(b"")
-            elif type_ == MessageType.ERROR:
-                raise RuntimeError(body)
-
-    await agent_service.app(SCOPE, receive, send)
+    await attempt(agent_service.app, "/invoke/AgentBench/run", opening(f'"{name}"'.encode()), METADATA)
 
 
 async def quickest_ms(run: Callable[[], Awaitable[object]], calls: int) -> float:

@@ -11,23 +11,14 @@ import cProfile
 import pstats
 import sys
 import time
-from collections.abc import MutableMapping
-from typing import Any
 
 import uvloop
 
-from holdfast.protocol.framing import FrameDecoder, MessageType
-from holdfast.protocol.messages import (
-    InputCommandMessage,
-    ProposeRunCompletionAckMessage,
-    ProposeRunCompletionMessage,
-    StartMessage,
-    Value,
-    frame,
-)
 from holdfast.sdk.context import Context
 from holdfast.sdk.endpoint.app import App
 from holdfast.sdk.services import Service
+
+from .in_process import attempt, opening
 
 ROUNDS = 7
 CALLS = 2000
@@ -53,39 +44,7 @@ async def ten_steps(ctx: Context, name: str) -> int:
     return total
 
 
-OPENING = frame(StartMessage(bytes(24), "inv_1x", 1, random_seed=1)) + frame(
-    InputCommandMessage(value=Value(b'"Ada"'))
-)
-CONTENT_TYPE = b"application/vnd.restate.invocation.v7"
-
-
-async def call(app: App, path: str) -> None:
-    decoder = FrameDecoder()
-    queue: asyncio.Queue[bytes] = asyncio.Queue()
-    queue.put_nowait(OPENING)
-
-    async def receive() -> MutableMapping[str, Any]:
-        data = await queue.get()
-        return {"type": "http.request", "body": data, "more_body": bool(data)}
-
-    async def send(message: MutableMapping[str, Any]) -> None:
-        for type_, _, body in decoder.feed(message.get("body", b"")):
-            if type_ == MessageType.PROPOSE_RUN_COMPLETION:
-                proposal = ProposeRunCompletionMessage.decode(body)
-                queue.put_nowait(frame(ProposeRunCompletionAckMessage(proposal.result_completion_id)))
-            elif type_ == MessageType.END:
-                queue.put_nowait(b"")
-            elif type_ == MessageType.ERROR:
-                raise RuntimeError(body)
-
-    scope: dict[str, Any] = {
-        "type": "http",
-        "method": "POST",
-        "path": path,
-        "http_version": "2",
-        "headers": [(b"content-type", CONTENT_TYPE), (b"accept", CONTENT_TYPE)],
-    }
-    await app(scope, receive, send)
+OPENING = opening(b'"Ada"')
 
 
 async def measure(app: App, path: str) -> float:
@@ -94,7 +53,7 @@ async def measure(app: App, path: str) -> float:
     for _ in range(ROUNDS):
         began = time.process_time()
         for _ in range(CALLS):
-            await call(app, path)
+            await attempt(app, path, OPENING)
         best = min(best, (time.process_time() - began) / CALLS * 1e6)
     return best
 
@@ -112,7 +71,7 @@ async def profiled() -> None:
         profile = cProfile.Profile()
         profile.enable()
         for _ in range(CALLS):
-            await call(app, path)
+            await attempt(app, path, OPENING)
         profile.disable()
         print(path)
         pstats.Stats(profile).sort_stats("tottime").print_stats(28)

@@ -1,12 +1,11 @@
-"""A server that answers every request with its own body, in memory: sites, transports and streams by hand."""
+"""A server that answers every request with its own body, in memory."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import cast
+from dataclasses import dataclass
 
 from holdfast.http2.requests import MalformedRequest, RefusedHeaders, Request, response_block
 from holdfast.http2.server_side import ConnectionLimits
@@ -14,8 +13,8 @@ from holdfast.http2.server_stream import ServerStream
 from holdfast.http_server.first_bytes import FirstBytes
 from holdfast.http_server.http2 import Http2OnSocket
 from holdfast.http_server.site import Connection, HttpSite
+from http_server.wire import Wires
 
-TURNS = 4
 OK = response_block(200, ())
 
 
@@ -26,40 +25,6 @@ class EchoLimits:
     keep_alive_s: float = 100
     write_deadline_s: float = 30
     discard_s: float = 5
-
-
-class Wire:
-    """A transport whose peer takes everything."""
-
-    def __init__(self) -> None:
-        self.protocol: asyncio.Protocol | None = None
-        self.written = b""
-        self.closed = False
-        self.reading = True
-
-    def set_protocol(self, protocol: asyncio.Protocol) -> None:
-        self.protocol = protocol
-
-    def write(self, data: bytes) -> None:
-        assert not self.closed, "written behind the end"
-        self.written += data
-
-    def close(self) -> None:
-        self.closed = True
-
-    abort = close
-
-    def is_closing(self) -> bool:
-        return self.closed
-
-    def pause_reading(self) -> None:
-        self.reading = False
-
-    def resume_reading(self) -> None:
-        self.reading = True
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """As high as they like."""
 
 
 class Echo(ServerStream):
@@ -133,40 +98,15 @@ class Lines(Connection):
         self.transport.abort()
 
 
-@dataclass
-class Server:
+class Server(Wires):
     """One site on a loop of its own, stepped by hand."""
 
-    limits: EchoLimits = field(default_factory=EchoLimits)
-    http2: ConnectionLimits = field(default_factory=ConnectionLimits)
+    def __init__(self, limits: EchoLimits, http2: ConnectionLimits) -> None:
+        super().__init__()
+        self.site = EchoSite(self.loop, limits, http2)
 
-    def __post_init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
-        self.site = EchoSite(self.loop, self.limits, self.http2)
-        self.wires: list[Wire] = []
-
-    def connect(self) -> Wire:
-        wire = Wire()
-        first = FirstBytes(self.site, Echoing, Lines)
-        wire.protocol = first
-        first.connection_made(cast(asyncio.Transport, wire))
-        self.wires.append(wire)
-        return wire
-
-    def send(self, wire: Wire, data: bytes) -> bytes:
-        """Feed it, and what was written some turns of the loop later."""
-        if wire.protocol is not None and not wire.closed:
-            wire.protocol.data_received(data)
-        return self.turn(wire)
-
-    def turn(self, wire: Wire) -> bytes:
-        for _ in range(TURNS):
-            self.loop.run_until_complete(asyncio.sleep(0))
-        written, wire.written = wire.written, b""
-        if wire.closed and wire.protocol is not None:
-            wire.protocol.connection_lost(None)
-            wire.protocol = None
-        return written
+    def first_bytes(self) -> FirstBytes[EchoSite]:
+        return FirstBytes(self.site, Echoing, Lines)
 
     def later(self, seconds: float) -> None:
         """So many ticks."""
@@ -186,9 +126,7 @@ def server(limits: EchoLimits | None = None, **http2: int) -> Iterator[Server]:
     made = Server(limits or EchoLimits(), ConnectionLimits(**http2))
     try:
         yield made
-        for wire in made.wires:
-            wire.closed = True
-            made.turn(wire)
+        made.drop_all()
         assert not made.site.connections
         assert all(stream.closed for stream in made.site.streams)
     finally:

@@ -10,7 +10,8 @@ from holdfast.http2 import frames
 from holdfast.http2.server_side import DISCARD_BYTES_MAX, RESETS_PER_SWEEP_MAX
 from holdfast.invoker.http.h2_connection import H2Connection
 from holdfast.invoker.http.header_blocks import ResponseCache
-from http_server.support import Server, Wire, server
+from http_server.support import Server, server
+from http_server.wire import Wire
 from tests.invoker.http.peers import ENCODER, Owner, Recorder
 
 PREFACE = frames.CLIENT_PREFACE + frames.settings_frame(())
@@ -95,12 +96,12 @@ def test_deadlines_of_what_comes_late_and_of_what_nobody_takes() -> None:
     with server() as at:
         wire = connected(at, (frames.SETTING_INITIAL_WINDOW_SIZE, 10))
         at.send(wire, head(1, b"/early") + head(3, b"/echo") + data(3, b"x" * 100, ends=True))
-        at.later(at.limits.discard_s)
+        at.later(at.site.limits.discard_s)
         assert not resets(at.turn(wire))
         at.later(1)
         assert resets(at.turn(wire)) == {1: frames.NO_ERROR}
         at.send(wire, frames.window_update_frame(3, 10))
-        at.later(at.limits.write_deadline_s)
+        at.later(at.site.limits.write_deadline_s)
         assert not resets(at.turn(wire)), "something was taken meanwhile"
         at.later(2)
         assert resets(at.turn(wire)) == {3: frames.CANCEL}
@@ -151,7 +152,7 @@ def test_a_header_block_that_stops_in_the_middle() -> None:
     with server() as at:
         wire = connected(at)
         at.send(wire, frames.frame(frames.HEADERS, 0, 1, b"\x83"))
-        at.later(at.limits.header_deadline_s)
+        at.later(at.site.limits.header_deadline_s)
         assert not wire.closed
         at.later(1)
         assert goaway(at.turn(wire)) == frames.ENHANCE_YOUR_CALM
@@ -167,7 +168,7 @@ def test_a_goodbye_that_nobody_takes() -> None:
         at.later(90)
         at.send(wire, frames.frame(frames.PING, 0, 1, bytes(8)))
         assert closing == ["close"]
-        at.later(at.limits.write_deadline_s)
+        at.later(at.site.limits.write_deadline_s)
         assert closing == ["close"]
         at.later(1)
         assert closing == ["close", "abort"]

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import cast
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import Event
+from http_server.wire import Wires
 
 import holdfast
 from holdfast import Context
 from holdfast.http2.server_side import ConnectionLimits
+from holdfast.http_server.first_bytes import FirstBytes
 from holdfast.protocol import messages
 from holdfast.protocol.framing import FrameDecoder
 from holdfast.protocol.messages import InputCommandMessage, Message, StartMessage, Value, frame
@@ -23,7 +24,6 @@ from holdfast.serving.site import ServingLimits, Site
 
 V7 = "application/vnd.restate.invocation.v7"
 MANIFEST = "application/vnd.restate.endpointmanifest.v4+json"
-TURNS = 6
 
 served = holdfast.Service("Served")
 cancelled: list[str] = []
@@ -85,40 +85,6 @@ def said(body: bytes) -> list[Message]:
     return [messages.decode(type_, data, 7) for type_, _, data in FrameDecoder().feed(body)]
 
 
-class Wire:
-    """A transport; its peer reads what it likes to."""
-
-    def __init__(self) -> None:
-        self.protocol: asyncio.Protocol | None = None
-        self.written: list[bytes] = []
-        self.closed = False
-        self.reading = True
-
-    def set_protocol(self, protocol: asyncio.Protocol) -> None:
-        self.protocol = protocol
-
-    def write(self, data: bytes) -> None:
-        assert not self.closed, "written behind the end"
-        self.written.append(data)
-
-    def close(self) -> None:
-        self.closed = True
-
-    abort = close
-
-    def is_closing(self) -> bool:
-        return self.closed
-
-    def pause_reading(self) -> None:
-        self.reading = False
-
-    def resume_reading(self) -> None:
-        self.reading = True
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """As high as they like."""
-
-
 class Heard(logging.Handler):
     """What a connection logs, which is our own bugs."""
 
@@ -130,44 +96,19 @@ class Heard(logging.Handler):
         self._unheard.append(self.format(record))
 
 
-class Worker:
+class Worker(Wires):
     """One site on a loop of its own, stepped by hand."""
 
     def __init__(self, limits: ServingLimits) -> None:
-        self.loop = asyncio.new_event_loop()
+        super().__init__()
         self.unheard: list[str] = []
         self.loop.set_exception_handler(lambda _, context: self.unheard.append(str(context)))
         self.log = Heard(self.unheard)
         self.site = Site(app, limits, self.loop)
         self.site.date = "Thu, 01 Jan 1970 00:00:00 GMT"
 
-    def connect(self) -> Wire:
-        wire = Wire()
-        first = accept(self.site)
-        wire.protocol = first
-        first.connection_made(cast(asyncio.Transport, wire))
-        return wire
-
-    def send(self, wire: Wire, data: bytes) -> bytes:
-        """Feed it and answer what came of it, some turns of the loop later."""
-        if wire.protocol is not None and not wire.closed:
-            wire.protocol.data_received(data)
-        return self.turn(wire)
-
-    def turn(self, wire: Wire) -> bytes:
-        for _ in range(TURNS):
-            self.loop.run_until_complete(asyncio.sleep(0))
-        written, wire.written = b"".join(wire.written), []
-        if wire.closed and wire.protocol is not None:
-            wire.protocol.connection_lost(None)
-            wire.protocol = None
-            self.loop.run_until_complete(asyncio.sleep(0))
-        return written
-
-    def drop(self, wire: Wire) -> None:
-        """The peer is gone."""
-        wire.closed = True
-        self.turn(wire)
+    def first_bytes(self) -> FirstBytes[Site]:
+        return accept(self.site)
 
     def later(self, seconds: float) -> None:
         """Sweep, then."""
@@ -184,21 +125,11 @@ def worker(limits: ServingLimits | None = None, **connection: int) -> Iterator[W
         connection: limits of each connection.
     """
     made = Worker(limits or ServingLimits(ConnectionLimits(**connection)))
-    wires: list[Wire] = []
-    connect: Callable[[], Wire] = made.connect
-
-    def connect_and_note() -> Wire:
-        wires.append(connect())
-        return wires[-1]
-
-    made.connect = connect_and_note  # type: ignore[method-assign]
     logger = logging.getLogger("holdfast.http")
     logger.addHandler(made.log)
     try:
         yield made
-        for wire in wires:
-            if wire.protocol is not None:
-                made.drop(wire)
+        made.drop_all()
         assert not made.site.connections
         assert made.site.attempts == 0
         assert made.unheard == []

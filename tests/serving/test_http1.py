@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from http_server.wire import Wire
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,7 +20,7 @@ from holdfast.protocol.messages import (
     frame,
 )
 from holdfast.serving.site import ServingLimits
-from serving.peers import MANIFEST, V7, Wire, Worker, cancelled, opening, said, worker
+from serving.peers import MANIFEST, V7, Worker, cancelled, opening, said, worker
 
 HEALTH = b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n"
 

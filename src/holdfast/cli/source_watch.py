@@ -86,5 +86,6 @@ def _stamps(files: Iterable[Path]) -> dict[Path, _Stamp]:
 def _forget_bytecode(files: Iterable[Path]) -> None:
     """Python takes a file for unchanged when its size and its second are, which quick edits can keep."""
     for file in files:
+        # NotImplementedError is what `cache_from_source` says of interpreters that keep no bytecode.
         with suppress(OSError, NotImplementedError):
             Path(cache_from_source(str(file))).unlink()
